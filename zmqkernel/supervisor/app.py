@@ -1,0 +1,264 @@
+"""The supervisor's loop: one thread, one poller. A turn reads what is there, commits the journal, then sends."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ..paths import Session, private_dir, socket_root, write_private
+from ..protocol.connection import ConnectionInfo
+from ..protocol.errors import LockHeld
+from ..protocol.messages import SessionInfoReply
+from ..protocol.wire import Message
+from .lifeline import Kernel, KernelSettings
+from .lock import Lock
+from .record import SessionRecord
+
+READY_SECONDS = 20.0
+NO_KERNEL_IDLE = 10.0
+"""A supervisor without a kernel leaves after so many seconds without a follower."""
+
+
+def run(session: Session, settings: dict[str, str], writer: int) -> int:
+    """Be the supervisor of ``session``; ``writer`` is the pipe on which whoever called waits for one line of JSON."""
+    private_dir(session.directory.parent)
+    private_dir(session.directory)
+    lock = Lock(session.lock_file)
+    try:
+        lock.take()
+    except LockHeld:
+        if lock.wait_until_ready(READY_SECONDS):
+            _answer(writer, session)
+            return 0
+        raise
+    _detach_output(session.log_file)
+    os.chdir(session.directory)  # the caller's directory may be on a disk that somebody wants to unmount
+    private_dir(socket_root())
+    shutil.rmtree(session.sockets, ignore_errors=True)  # the lock says that nobody lives there
+    private_dir(session.sockets)
+    record = SessionRecord.open(session, settings)
+    kernel = Kernel(session, KernelSettings(record.python, record.kernel, record.cwd, record.restart))
+    if "no-kernel" not in settings:
+        kernel.spawn()  # before zmq is imported: it has more to do than we
+    supervisor = Supervisor(session, record, kernel)
+    lock.note(ready=True)
+    _answer(writer, session)
+    supervisor.run()
+    return 0
+
+
+def _answer(writer: int, session: Session) -> None:
+    os.write(writer, msgspec.json.encode({"status": "ok", "connection_file": str(session.connection_file)}))
+    os.close(writer)
+
+
+def _detach_output(log_file: Path) -> None:
+    null = os.open(os.devnull, os.O_RDWR)
+    log = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+    for source, target in ((null, 0), (log, 1), (log, 2)):
+        os.dup2(source, target)
+    os.close(null)
+    os.close(log)
+
+
+class Supervisor:
+    """Wires the rooms together and runs the loop."""
+
+    def __init__(self, session: Session, record: SessionRecord, kernel: Kernel) -> None:
+        import zmq
+
+        from ..protocol.wire import Wire
+        from .cursor import Cursor, Epochs
+        from .door import REQUESTS, Door
+        from .journal import Journal
+        from .relay import Relay
+        from .requests import Requests
+
+        self._session = session
+        self._record = record
+        self._kernel = kernel
+        self._context = zmq.Context(io_threads=1)
+        key = os.urandom(32).hex()
+        info = ConnectionInfo.ipc(str(session.sockets / "door"), key, record.kernel)
+        self._door = Door(self._context, info, Wire(key, os.urandom(8).hex(), "zmqkernel"))
+        _publish_connection_file(session, info)
+        # The relay takes up what the journal says, and the journal is opened with that: hence the detour over a list.
+        self._relay = Relay(self._door, None, Epochs(record.epoch, record.epoch_ends))  # pyright: ignore[reportArgumentType]
+        self._journal = Journal(session.directory, self._relay.recall)
+        self._relay.journal = self._journal
+        self._cursor = Cursor(self._journal, self._relay.epochs, self._send_page, time.monotonic)
+        self._requests = Requests(self._relay, self._cursor, self)
+        self._request_channels = REQUESTS
+        self._poller = zmq.Poller()
+        for socket in self._door.sockets.values():
+            self._poller.register(socket, zmq.POLLIN)
+        self._stop = False
+        self._quiet_since = time.monotonic()
+        self._heartbeat_due = 0.0
+        self._started = time.time()
+        self._open()
+
+    # --- the loop ----------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Until shut down."""
+        more = False
+        while not self._stop:
+            ready = {source for source, _ in self._poller.poll(self._patience(more))}
+            more = self._turn(ready)
+        self._leave()
+
+    def _patience(self, more: bool) -> int:
+        """How long to sleep, in ms."""
+        stalled = self._door.stalled  # then the kernel is not read, however much it has to say
+        if more or not (stalled or self._kernel.ready_to_sleep()):
+            return 0
+        wait = min(self._heartbeat_due - time.monotonic(), self._kernel.deadline(self._relay.state == "busy"))
+        if stalled or self._journal.has_staged:
+            wait = min(wait, 0.02)
+        return max(0, math.ceil(wait * 1000))
+
+    def _turn(self, ready: set[Any]) -> bool:
+        door, sockets = self._door, self._door.sockets
+        if sockets["iopub"] in ready:
+            door.subscriptions()
+        if sockets["hb"] in ready:
+            door.echo()
+        for channel in self._request_channels:
+            if sockets[channel] in ready:
+                for message in door.messages(channel):
+                    self._requests.handle(channel, message)
+        more = False
+        if not door.stalled:
+            more = self._kernel.receive(self._relay)
+        self._kernel.tick()
+        if self._kernel.pid != self._record.kernel_pid:
+            self._save()
+        committed = self._commit()
+        more |= self._cursor.pump()
+        if time.monotonic() >= self._heartbeat_due:
+            self._regular()
+        return more and committed
+
+    def _commit(self) -> bool:
+        """Write the turn's records, then send what they allow. False: the disk refuses, and everything waits."""
+        try:
+            self._journal.commit(sync=self._relay.urgent)
+        except OSError as error:
+            os.write(2, f"journal: cannot write, everything waits: {error}\n".encode())
+            return False
+        self._relay.urgent = False
+        self._kernel.confirm()
+        self._door.flush()
+        return True
+
+    def _regular(self) -> None:
+        self._heartbeat_due = time.monotonic() + 5.0
+        self._cursor.heartbeat()
+        if self._cursor.followers or self._kernel.wanted:
+            self._quiet_since = time.monotonic()
+        elif time.monotonic() - self._quiet_since > NO_KERNEL_IDLE:
+            self._stop = True
+
+    def _send_page(self, follower: Any, page: Any, frames: list[bytes]) -> bool:
+        message = self._door.wire.message(
+            "journal_page", page, parent=follower.request, idents=[follower.ident], buffers=[b"".join(frames)]
+        )
+        return self._door.page(message)
+
+    # --- beginning and end -------------------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        record = self._record
+        content = {"epoch": record.epoch, "unclean": record.unclean, "name": record.name, "path": record.project}
+        self._relay.event("open", content)
+        for damage in self._journal.damage:
+            self._relay.event("gap", {"reason": "the journal was damaged", "bytes": damage.end - damage.start})
+        self._kernel.attach(self._context, self._poller, self._relay, self._requests.kernel_info)
+        if not self._kernel.wanted:
+            self._relay.state = "dead"
+        self._record.supervisor_pid = os.getpid()
+        self._save()
+
+    def _save(self) -> None:
+        self._record.kernel_pid = self._kernel.pid
+        self._record.seq = self._journal.last
+        self._record.save(self._session)
+
+    def _leave(self) -> None:
+        if self._kernel.wanted or self._record.supervised:
+            self._relay.event("close", {})
+            self._record.closed = True
+        self._commit()
+        self._cursor.pump()
+        self._journal.close()
+        self._save()
+        for path in (self._session.connection_file, self._session.jupyter_file):
+            path.unlink(missing_ok=True)
+        self._door.close()
+        self._context.term()
+        shutil.rmtree(self._session.sockets, ignore_errors=True)
+        shutil.rmtree(self._session.link_dir, ignore_errors=True)
+
+    # --- Lifeline: what requests ask of the kernel's owner -----------------------------------------------------------
+
+    def forward(self, channel: str, message: Message) -> None:
+        """Pass a client's message to the kernel."""
+        self._kernel.send(channel, message)
+
+    def interrupt(self) -> None:
+        """Interrupt the running cell, and nothing when none runs."""
+        if self._relay.state == "busy":
+            self._kernel.interrupt()
+
+    def shut_down(self, restart: bool, answer: Callable[[], None]) -> None:
+        """End the kernel, politely first; then start another or end the session. ``answer`` is called then."""
+
+        def ended() -> None:
+            answer()
+            if not restart:
+                self._record.supervised = True
+                self._stop = True
+
+        self._kernel.shut_down(restart, ended)
+
+    def describe(self) -> SessionInfoReply:
+        """session_info_reply."""
+        relay, record = self._relay, self._record
+        executions = [key for key, pending in relay.pending.items() if pending.msg_type == "execute_request"]
+        return SessionInfoReply(
+            name=record.name,
+            path=record.project,
+            state=relay.state,
+            kernel_pid=self._kernel.pid,
+            supervisor_pid=os.getpid(),
+            connection_file=str(self._session.connection_file),
+            epoch=record.epoch,
+            seq=self._journal.last,
+            unclean=record.unclean,
+            kernel_name=record.kernel,
+            generation=self._kernel.generation,
+            running=relay.running,
+            queued=[key for key in executions if key != relay.running],
+            clients=[follower.sender for follower in self._cursor.followers.values()],
+            input=relay.input,
+            started=self._started,
+        )
+
+
+def _publish_connection_file(session: Session, info: ConnectionInfo) -> None:
+    text = info.encode()
+    write_private(session.connection_file, text)
+    try:
+        session.jupyter_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_private(session.jupyter_file, text)
+    except OSError as error:
+        # Only `jupyter console --existing` without a path looks there: the session works without it.
+        os.write(2, f"no connection file for Jupyter at {session.jupyter_file}: {error}\n".encode())

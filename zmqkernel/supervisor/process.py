@@ -1,0 +1,162 @@
+"""The kernel process: starting it, signalling it, and saying why it ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from ..protocol.errors import ZmqKernelError
+
+OWN = "zmqkernel"
+"""The kernel spec that means our own kernel."""
+
+SIGNAL_WORDS = {
+    "SIGSEGV": "segmentation fault",
+    "SIGABRT": "abort",
+    "SIGKILL": "killed, perhaps for want of memory",
+    "SIGBUS": "bus error",
+    "SIGFPE": "arithmetic error in native code",
+    "SIGILL": "illegal instruction",
+    "SIGTERM": "terminated",
+}
+
+
+NOT_USERS = ("/site-packages/", "/dist-packages/", "/lib/python3", "/zmqkernel/kernel/", "<frozen")
+"""Parts of file names that are not the user's own code."""
+
+_FRAME = re.compile(r'^  File "(.*)", line (\d+)', re.MULTILINE)
+
+
+class Death:
+    """How a kernel process ended. ``reason`` is one sentence without a full stop."""
+
+    def __init__(self, status: int, fault: str, log: str) -> None:
+        self.signal = signal.Signals(-status).name if status < 0 else ""
+        self.exit_code = status if status >= 0 else None
+        self.fault = fault
+        self.log = log
+
+    @property
+    def reason(self) -> str:
+        if self.signal:
+            words = SIGNAL_WORDS.get(self.signal, "ended by a signal")
+            return f"the kernel died: {words} ({self.signal})"
+        return f"the kernel ended with exit code {self.exit_code}"
+
+    @property
+    def line(self) -> str:
+        """The innermost line of user code in faulthandler's text, as ``file:line``, or an empty string."""
+        _, _, text = self.fault.partition("Current thread")
+        frames = _FRAME.findall(text.partition("\n\n")[0])
+        users = [frame for frame in frames if not any(part in frame[0] for part in NOT_USERS)]
+        name, number = (users or frames or [("", "")])[0]
+        return f"{name}:{number}" if name else ""
+
+
+class KernelProcess:
+    """One kernel process, leader of its own process group and session."""
+
+    def __init__(self, argv: list[str], cwd: str, environment: dict[str, str], directory: Path) -> None:
+        """Start ``argv``; its standard output and error append to ``fd1`` and ``fd2`` in ``directory``."""
+        self._directory = directory
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        outputs = [os.open(directory / name, flags, 0o600) for name in ("fd1", "fd2")]
+        try:
+            self._child = subprocess.Popen(
+                argv,
+                cwd=cwd,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=outputs[0],
+                stderr=outputs[1],
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise ZmqKernelError(
+                f"the kernel cannot be started: {error}", hint=f"Is {argv[0]} there, and {cwd} a directory?"
+            ) from None
+        finally:
+            for descriptor in outputs:
+                os.close(descriptor)
+        self.pid = self._child.pid
+        self.pidfd = os.pidfd_open(self.pid)
+
+    def interrupt(self) -> None:
+        """SIGINT to the whole group: a child that runs for the cell gets it as in a terminal."""
+        self._signal(signal.SIGINT)
+
+    def kill(self) -> None:
+        self._signal(signal.SIGKILL)
+
+    def terminate(self) -> None:
+        self._signal(signal.SIGTERM)
+
+    def _signal(self, number: signal.Signals) -> None:
+        try:
+            os.killpg(self.pid, number)
+        except ProcessLookupError:
+            pass  # it has ended just now: the pidfd tells
+
+    def poll(self) -> Death | None:
+        """How it ended, or None while it lives."""
+        status = self._child.poll()
+        if status is None:
+            return None
+        return Death(status, _tail(self._directory / "fault"), _tail(self._directory / "fd2"))
+
+    def close(self) -> None:
+        os.close(self.pidfd)
+
+
+def own_argv(python: str, connection_file: Path, link: Path) -> list[str]:
+    """How our own kernel is started."""
+    # -P: no module from the working directory may shadow ours; user code gets the directory back as "".
+    return [python or sys.executable, "-P", "-m", "zmqkernel.kernel", "-f", str(connection_file), "--link", str(link)]
+
+
+def spec_argv(name: str, connection_file: Path) -> tuple[list[str], dict[str, str], str]:
+    """How the kernel of a Jupyter kernelspec is started: (argv, environment, interrupt mode)."""
+    for folder in _kernel_dirs():
+        spec_file = folder / name.lower() / "kernel.json"
+        if spec_file.is_file():
+            spec = json.loads(spec_file.read_bytes())
+            resources = str(spec_file.parent)
+            names = {"connection_file": str(connection_file), "prefix": sys.prefix, "resource_dir": resources}
+            argv = [_fill(argument, names) for argument in spec["argv"]]
+            if argv[0] in ("python", "python3"):
+                argv[0] = sys.executable
+            return argv, spec.get("env", {}), spec.get("interrupt_mode", "signal")
+    found = sorted({p.parent.name for folder in _kernel_dirs() for p in folder.glob("*/kernel.json")})
+    raise ZmqKernelError(
+        f"there is no Jupyter kernelspec {name!r}",
+        hint=f"Found: {', '.join([OWN, *found])} (see: jupyter kernelspec list).",
+    )
+
+
+def _fill(text: str, names: dict[str, str]) -> str:
+    for name, value in names.items():
+        text = text.replace("{" + name + "}", value)
+    return text
+
+
+def _kernel_dirs() -> list[Path]:
+    explicit = [Path(p) for p in os.environ.get("JUPYTER_PATH", "").split(os.pathsep) if p]
+    data = os.environ.get("JUPYTER_DATA_DIR") or os.path.join(
+        os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share"), "jupyter"
+    )
+    shared = [Path(sys.prefix, "share/jupyter"), Path("/usr/local/share/jupyter"), Path("/usr/share/jupyter")]
+    return [folder / "kernels" for folder in (*explicit, Path(data), *shared)]
+
+
+def _tail(path: Path, size: int = 4096) -> str:
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - size))
+            return file.read().decode("utf-8", "replace").strip()
+    except OSError:
+        return ""  # no such file: nothing was written there
