@@ -1,0 +1,161 @@
+"""From a message to its answer: the lanes, and busy, handler, reply, idle. Each written exactly once.
+
+Rules:
+
+1. ``accept`` runs in the io thread and only sorts; a lane's own thread runs ``serve``.
+2. A handler takes (kernel, request) and returns the reply's content, or None when its message type has no reply.
+3. ``serve`` is the error boundary: a handler that raises answers with an error reply, and ours is logged.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from ..protocol.errors import RemoteProtocolError
+from ..protocol.messages import ErrorReply
+from ..protocol.wire import EMPTY, Buffer, Message, Wire
+from . import log
+from .interrupts import Interrupts
+from .ownership import Owner, owner
+
+if TYPE_CHECKING:
+    from .execution import MainLane
+    from .outlet import Outlet
+    from .shell import ZMQInteractiveShell
+    from .stdin import Stdin
+
+Lane = Literal["main", "side", "io"]
+Handler = Callable[["Kernel", "Request"], Any]
+
+BUSY = b'{"execution_state":"busy"}'
+IDLE = b'{"execution_state":"idle"}'
+STARTING = b'{"execution_state":"starting"}'
+REMEMBERED = 10_000
+"""How many execute_requests are remembered, so that one that is sent again is not executed again."""
+
+
+class Route(msgspec.Struct, frozen=True):
+    """Who answers a message type. ``reply`` is the type of the answer, empty where the protocol has none."""
+
+    lane: Lane
+    handler: Handler
+    reply: str = ""
+
+
+class Request:
+    """One message on its way through a lane."""
+
+    __slots__ = ("aborted", "channel", "message", "route")
+
+    def __init__(self, channel: str, message: Message, route: Route) -> None:
+        self.channel = channel
+        self.message = message
+        self.route = route
+        self.aborted = False
+
+
+class Kernel:
+    """What handlers see: the wire, the outlet, the lanes and, once it is there, the shell."""
+
+    def __init__(self, wire: Wire, table: dict[str, Route], main: MainLane, stdin: Stdin) -> None:
+        self.wire = wire
+        self.table = table
+        self.main = main
+        self.stdin = stdin
+        self.side: SimpleQueue[Request | None] = SimpleQueue()
+        self.outlet: Outlet
+        self.shell: ZMQInteractiveShell
+        self.interrupts = Interrupts(main.waiting)
+        self.sweep: Callable[[], None] = lambda: None
+        """Returns when everything that has arrived was accepted."""
+        self.shutdown: Callable[[], None] = lambda: None
+        """Leave soon: no more requests are served."""
+        self.ports: dict[str, int] = {}
+        self.busy_topic = [f"kernel.{wire.session}.status".encode()]
+        self.input_topic = [f"kernel.{wire.session}.execute_input".encode()]
+        self._seen: OrderedDict[str, None] = OrderedDict()
+
+    def accept(self, channel: str, message: Message) -> None:
+        """Take a message that has just been read; the io thread calls this."""
+        msg_type = message.header.msg_type
+        route = self.table.get(msg_type)
+        if channel == "stdin":
+            self.stdin.put(message)
+        elif route is None:
+            log.say(f"dropped on {channel}: no handler for {msg_type!r}")
+        elif msg_type == "execute_request" and self._is_repeated(message.header.msg_id):
+            log.say(f"dropped on {channel}: {message.header.msg_id} is here already")
+        elif route.lane == "main":
+            self.main.put(Request(channel, message, route))
+        elif route.lane == "side":
+            self.side.put(Request(channel, message, route))
+        else:
+            self.serve(Request(channel, message, route))
+
+    def serve(self, request: Request) -> None:
+        """Answer a request: busy, handler, reply, idle. Runs in the thread of the request's lane."""
+        wire, outlet, message, route = self.wire, self.outlet, request.message, request.route
+        parent = message.header_json
+        outlet.send("iopub", wire.message("status", BUSY, parent=parent, idents=self.busy_topic))
+        try:
+            content = route.handler(self, request)
+        except (RemoteProtocolError, msgspec.ValidationError, msgspec.DecodeError) as error:
+            log.say(f"{message.header.msg_type}: {error}")
+            content = ErrorReply(type(error).__name__, str(error))
+        except Exception as error:  # the boundary of a lane: a bug of ours is an error reply, and the lane goes on
+            log.bug(f"{message.header.msg_type} failed")
+            content = ErrorReply(type(error).__name__, str(error))
+        if route.reply and content is not None:
+            outlet.send(request.channel, wire.message(route.reply, content, parent=parent, idents=message.idents))
+        outlet.send("iopub", wire.message("status", IDLE, parent=parent, idents=self.busy_topic))
+
+    def serve_side(self) -> None:
+        """The introspection thread: answers while the main thread runs a cell. Ends at a None in the queue."""
+        while (request := self.side.get()) is not None:
+            self.serve(request)
+
+    def publish(
+        self,
+        msg_type: str,
+        content: Any,
+        *,
+        owner: Owner | None,
+        metadata: Any = None,
+        buffers: Sequence[Buffer] = (),
+    ) -> None:
+        """Send a message on iopub as output of ``owner``."""
+        self.outlet.send("iopub", self.build(msg_type, content, owner, metadata, buffers))
+
+    def build(
+        self,
+        msg_type: str,
+        content: Any,
+        owner: Owner | None,
+        metadata: Any = None,
+        buffers: Sequence[Buffer] = (),
+    ) -> Message:
+        """A message for iopub with the topic that ipykernel gives it."""
+        topic = f"stream.{content.name}" if msg_type == "stream" else f"kernel.{self.wire.session}.{msg_type}"
+        parent = owner.header_json if owner else EMPTY
+        return self.wire.message(
+            msg_type, content, parent=parent, metadata=metadata, buffers=buffers, idents=[topic.encode()]
+        )
+
+    def get_parent(self, channel: str | None = None) -> dict[str, Any]:
+        """The request that owns what runs now, decoded. ipywidgets asks for it (``get_ipython().kernel.get_parent()``)."""
+        del channel
+        request = owner()
+        return {"header": msgspec.json.decode(request.header_json)} if request else {}
+
+    def _is_repeated(self, msg_id: str) -> bool:
+        if msg_id in self._seen:
+            return True
+        self._seen[msg_id] = None
+        if len(self._seen) > REMEMBERED:
+            self._seen.popitem(last=False)
+        return False

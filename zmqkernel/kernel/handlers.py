@@ -1,0 +1,148 @@
+"""The table of message types, and the handlers that do not run user code."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from typing import TYPE_CHECKING, Any
+
+from .. import __version__
+from ..protocol.messages import (
+    CommInfoReply,
+    CommInfoRequest,
+    CompleteRequest,
+    HistoryReply,
+    HistoryRequest,
+    InspectRequest,
+    IsCompleteReply,
+    IsCompleteRequest,
+    KernelInfoReply,
+    LanguageInfo,
+    OkReply,
+    ShutdownReply,
+    ShutdownRequest,
+)
+from .comms import comm_close, comm_msg, comm_open
+from .dispatch import Route
+from .execution import execute
+
+if TYPE_CHECKING:
+    from .dispatch import Kernel, Request
+
+LINKS = {
+    "Python Reference": f"https://docs.python.org/{sys.version_info.major}.{sys.version_info.minor}",
+    "IPython Reference": "https://ipython.org/documentation.html",
+    "zmqkernel": "https://pypi.org/project/zmqkernel",
+}
+
+
+def kernel_info(kernel: Kernel, request: Request) -> KernelInfoReply:
+    """Kernel info, on shell and control. Needs nothing that is imported later."""
+    del kernel, request
+    version = platform.python_version()
+    return KernelInfoReply(
+        implementation="zmqkernel",
+        implementation_version=__version__,
+        language_info=LanguageInfo(
+            name="python",
+            version=version,
+            mimetype="text/x-python",
+            file_extension=".py",
+            pygments_lexer="ipython3",
+            codemirror_mode={"name": "ipython", "version": 3},
+            nbconvert_exporter="python",
+        ),
+        banner=f"Python {sys.version}\nzmqkernel {__version__}, on IPython. Type '?' for help.\n",
+        help_links=[{"text": text, "url": url} for text, url in LINKS.items()],
+    )
+
+
+def connect(kernel: Kernel, request: Request) -> dict[str, Any]:
+    """Connect (deprecated, still asked for): the ports."""
+    del request
+    return {"status": "ok", **kernel.ports}
+
+
+def interrupt(kernel: Kernel, request: Request) -> OkReply:
+    """Kernel interrupt: what the main thread runs gets a KeyboardInterrupt; nothing happens when it runs nothing."""
+    del request
+    kernel.interrupts.send()
+    return OkReply()
+
+
+def shutdown(kernel: Kernel, request: Request) -> ShutdownReply:
+    """Kernel shutdown. Every client hears of it: the reply goes out on iopub as well."""
+    reply = ShutdownReply(restart=request.message.read(ShutdownRequest).restart)
+    message = kernel.build("shutdown_reply", reply, None)
+    message.parent_json = request.message.header_json
+    kernel.outlet.send("iopub", message)
+    kernel.shutdown()
+    return reply
+
+
+def complete(kernel: Kernel, request: Request) -> Any:
+    """Completion."""
+    from .introspection import complete as answer
+
+    asked = request.message.read(CompleteRequest)
+    return answer(asked.code, asked.cursor_pos, kernel.shell.user_ns, kernel.shell)
+
+
+def inspect(kernel: Kernel, request: Request) -> Any:
+    """Introspection."""
+    from .introspection import inspect as answer
+
+    asked = request.message.read(InspectRequest)
+    return answer(asked.code, asked.cursor_pos, asked.detail_level, kernel.shell.user_ns, kernel.shell)
+
+
+def is_complete(kernel: Kernel, request: Request) -> IsCompleteReply:
+    """Code completeness."""
+    status, indent = kernel.shell.check_complete(request.message.read(IsCompleteRequest).code)
+    return IsCompleteReply(status, indent if status == "incomplete" else None)
+
+
+def history(kernel: Kernel, request: Request) -> HistoryReply:
+    """History."""
+    asked = request.message.read(HistoryRequest)
+    past, output, raw = kernel.shell.history_manager, asked.output, asked.raw
+    if asked.hist_access_type == "tail":
+        found = past.get_tail(asked.n, raw=raw, output=output, include_latest=True)
+    elif asked.hist_access_type == "range":
+        found = past.get_range(asked.session, asked.start, asked.stop, raw=raw, output=output)
+        if asked.session == past.session_number:  # IPython calls the session that runs 0, also when asked by its number
+            found = [(asked.session, line, source) for _, line, source in found]
+    elif asked.hist_access_type == "search":
+        pattern = asked.pattern or "*"
+        found = past.search(pattern, raw=raw, output=output, n=asked.n, unique=asked.unique)
+    else:
+        found = []
+    return HistoryReply(list(found))
+
+
+def comm_info(kernel: Kernel, request: Request) -> CommInfoReply:
+    """Comm info: the open comms, those of one target when it is named."""
+    del kernel
+    from comm import get_comm_manager
+
+    target = request.message.read(CommInfoRequest).target_name
+    comms = dict(get_comm_manager().comms).items()
+    return CommInfoReply({key: {"target_name": comm.target_name} for key, comm in comms if target in (None, comm.target_name)})
+
+
+TABLE: dict[str, Route] = {
+    "execute_request": Route("main", execute, "execute_reply"),
+    "comm_open": Route("main", comm_open),
+    "comm_msg": Route("main", comm_msg),
+    "comm_close": Route("main", comm_close),
+    "complete_request": Route("side", complete, "complete_reply"),
+    "inspect_request": Route("side", inspect, "inspect_reply"),
+    "is_complete_request": Route("side", is_complete, "is_complete_reply"),
+    "history_request": Route("side", history, "history_reply"),
+    "comm_info_request": Route("side", comm_info, "comm_info_reply"),
+    "kernel_info_request": Route("io", kernel_info, "kernel_info_reply"),
+    "connect_request": Route("io", connect, "connect_reply"),
+    "interrupt_request": Route("io", interrupt, "interrupt_reply"),
+    "shutdown_request": Route("io", shutdown, "shutdown_reply"),
+}
+"""Every message type that the kernel takes, on shell and control alike."""

@@ -1,0 +1,221 @@
+"""The outlet of a kernel under a supervisor: the calling thread itself writes into the ring.
+
+When ``print`` returns, the text lies in memory that the supervisor maps as well: the next statement may hold the GIL, and
+the process may be killed.
+"""
+
+from __future__ import annotations
+
+import itertools
+import mmap
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from ..protocol.ring import CHANNELS, HEAD, MAX_MESSAGE, MAX_TEXT, WAITING, RingWriter, pack_sizes
+from ..protocol.wire import Buffer, Message
+from .descriptors import Captured
+from .outlet import NOBODY, NUMBERS, valid, watch_forks, write_descriptor
+from .ownership import Owner, current
+from .ownership import owner as owner_now
+
+LOOK = 0.001
+"""Seconds after which the next text first looks at what the captured descriptors got, so that order is kept."""
+LONGEST_WAIT = 0.005
+"""Seconds of sleep while the ring is full."""
+
+
+class RingOutlet:
+    """``Outlet`` over ``directory/ring``; ``captured`` is descriptors.capture(directory), None leaves fd 1 and 2 alone."""
+
+    def __init__(self, directory: Path, captured: Captured | None = None) -> None:
+        self._directory = directory
+        self._captured = captured
+        with open(directory / "ring", "r+b") as file:
+            self._memory = mmap.mmap(file.fileno(), 0)
+        # A child must not write here even if no Python hook ran when it was forked: it has no such memory.
+        self._memory.madvise(mmap.MADV_DONTFORK)
+        self._ring = RingWriter(memoryview(self._memory))
+        self._fifo = os.open(directory / "wake", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        self._lock = threading.RLock()
+        self._gates = {stream: _Gate() for stream in NUMBERS}
+        self._look_at = 0.0
+        self._marked: tuple[bytes, int, int] = (b"", 0, 0)
+        self._large = itertools.count(1)
+        self._forked = self._immortal = False
+        watch_forks(self)
+
+    def send(self, channel: str, *messages: Message) -> None:
+        if self._forked:
+            return  # a child process has no front end: its text goes to fd 1 and 2, its messages nowhere
+        number = CHANNELS.index(channel)
+        with self._lock:
+            if time.monotonic() >= self._look_at:
+                self._look(self._marked[0])
+            for message in messages:
+                self._message(number, message)
+        self._wake()
+
+    def text(self, stream: str, text: str, owner: Owner | None) -> None:
+        if self._forked:
+            write_descriptor(stream, text)
+            return
+        if not text:
+            return
+        run = (NUMBERS[stream], owner.key if owner else b"")
+        with self._lock:
+            self._look(self._marked[0])
+            for piece in _pieces(text):
+                self._until_stored(lambda piece=piece: self._ring.text_of(run, piece))
+            gate = self._gates[stream]
+            gate.owner, gate.run = owner or NOBODY, run
+        self._wake()
+
+    def writer(self, stream: str) -> Callable[[str], int]:
+        gate, ring, get, clock = self._gates[stream], self._ring, current.get, time.monotonic
+        data, words, encode, size = ring.data, ring.words, str.encode, len
+
+        def write(text: str) -> int:
+            # Each test of ``ring.head`` is the last: from there to the store of HEAD nothing is called, see RingWriter.
+            if text is NEWLINE:  # every other write of print(), and too cheap to encode
+                head = ring.head
+                at = head - ring.lap
+                if at < ring.stop and get() is gate.owner and ring.run is gate.run and ring.head == head:
+                    data[at] = 10
+                    ring.head = head = head + 1
+                    words[HEAD] = head
+                    if words[WAITING]:
+                        self._wake()
+                    return 1
+            else:
+                try:
+                    raw = encode(text)
+                except UnicodeEncodeError:
+                    raw = b""  # the slow way replaces surrogates
+                length = size(raw)
+                head = ring.head
+                at = head - ring.lap
+                end = at + length
+                where = slice(at, end)
+                if (
+                    0 < length <= MAX_TEXT
+                    and end <= ring.stop
+                    and clock() < self._look_at
+                    and get() is gate.owner
+                    and ring.run is gate.run
+                    and ring.head == head
+                ):
+                    data[where] = raw
+                    ring.head = head = head + length
+                    words[HEAD] = head
+                    if words[WAITING]:
+                        self._wake()
+                    return size(text)
+            self.text(stream, text, owner_now())
+            return size(text)
+
+        return write
+
+    def settle(self, owner: Owner | None) -> None:
+        if self._forked or not self._captured:
+            return
+        self._captured.flush()
+        with self._lock:
+            self._look(owner.key if owner else b"")
+        self._wake()
+
+    def close(self) -> None:
+        if self._captured and not self._forked:
+            self._captured.flush()
+            with self._lock:
+                self._look(self._marked[0])
+            self._wake()
+
+    def before_fork(self) -> None:
+        """Keep the mapping object alive for ever: freed in a child, it would unmap whatever lies at its address there."""
+        if not self._immortal:
+            import ctypes
+
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._memory))
+            self._immortal = True
+
+    def forked(self) -> None:
+        """In a child process: from now on text goes to the file descriptors, and the supervisor's FIFO is let go."""
+        self._forked = True
+        self._lock = threading.RLock()  # another thread of the parent may have held it
+        for gate in self._gates.values():
+            gate.owner = NOBODY
+        try:
+            os.close(self._fifo)
+        except OSError:
+            pass  # the program closed everything above 2
+
+    def _message(self, channel: int, message: Message) -> None:
+        parts: list[Buffer] = [message.header_json, message.parent_json, message.metadata_json, message.content_json]
+        parts += message.buffers
+        sizes = pack_sizes(parts)
+        if len(sizes) + sum(memoryview(part).nbytes for part in parts) <= MAX_MESSAGE:
+            self._until_stored(lambda: self._ring.message(channel, parts))
+            return
+        path = self._directory / f"large-{next(self._large)}"
+        try:
+            _write_file(path, [sizes, *parts])
+            self._until_stored(lambda: self._ring.file(channel, path.name))
+        except BaseException:
+            path.unlink(missing_ok=True)  # nobody was told of it
+            raise
+
+    def _look(self, key: bytes) -> None:
+        """Mark how far the descriptors' files have got, if they got further or belong to another cell from here on."""
+        self._look_at = time.monotonic() + LOOK
+        if self._captured:
+            mark = (key, *self._captured.sizes())
+            if mark != self._marked:
+                self._until_stored(lambda: self._ring.mark(*mark))
+                self._marked = mark
+
+    def _until_stored(self, store: Callable[[], bool]) -> None:
+        """Nothing is dropped: while the ring is full, wait for the supervisor. An interrupt leaves nothing half done."""
+        delay = 0.0002
+        while not store():
+            self._wake()
+            time.sleep(delay)
+            delay = min(2 * delay, LONGEST_WAIT)
+
+    def _wake(self) -> None:
+        if self._ring.reader_waits:
+            try:
+                os.write(self._fifo, b"\0")
+            except BlockingIOError:
+                pass  # the FIFO is full of wake-ups already
+
+
+NEWLINE = "\n"
+
+
+class _Gate:
+    """The owner who wrote last on a stream, and his run: if it is still the ring's run, text is just appended."""
+
+    __slots__ = ("owner", "run")
+
+    def __init__(self) -> None:
+        self.owner: object = NOBODY
+        self.run: object = NOBODY
+
+
+def _pieces(text: str) -> Iterator[bytes]:
+    """``text`` in UTF-8, in pieces that the ring takes."""
+    if not isinstance(text, str):
+        raise TypeError(f"write() argument must be str, not {type(text).__name__}")
+    step = MAX_TEXT if text.isascii() else MAX_TEXT // 4
+    for at in range(0, len(text), step):
+        yield valid(text[at : at + step]).encode()
+
+
+def _write_file(path: Path, parts: list[Buffer]) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    with open(descriptor, "wb") as file:
+        for part in parts:
+            file.write(part)
