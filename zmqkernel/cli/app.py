@@ -1,0 +1,382 @@
+"""The commands with their arguments, options and help: the only file that knows typer. What they do is in commands/."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+import typer
+
+from .. import __version__, config
+from ..client.discovery import SessionState
+from ..commands import sessions
+from ..commands.render import Renderer
+from ..commands.running import DIED, FAILED, NO_SESSION, Left
+from ..config import Config
+from ..protocol.errors import KernelDied, Unreachable, ZmqKernelError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+EXIT_CODES = """Exit codes: 0 done; 1 it failed, or the code raised; 2 wrong usage; 3 there is no such session, or nobody answers;
+4 the kernel died; 130 left with Ctrl-C (the code goes on)."""
+
+HELP = f"""A live Python session that outlives editors, networks and crashes.
+
+A session belongs to a project: the nearest folder with pyproject.toml or .git, else the working directory. NAME is a session of
+this project, or one anywhere when only one has that name; without NAME it is called like the project's folder.
+
+{EXIT_CODES}
+"""
+
+app = typer.Typer(
+    help=HELP,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+kernelspec_app = typer.Typer(help="What Jupyter knows about zmqkernel.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(kernelspec_app, name="kernelspec")
+
+
+def complete_name(incomplete: str) -> Iterable[str]:
+    """Shell completion of session names."""
+    return [name for name in sessions.names() if name.startswith(incomplete)]
+
+
+Name = Annotated[str | None, typer.Argument(metavar="[NAME]", help="The session.", autocompletion=complete_name)]
+Where = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[NAME | CONNECTION_FILE]", help="The session, or its connection file.", autocompletion=complete_name
+    ),
+]
+SessionOption = Annotated[
+    str | None, typer.Option("-s", "--session", metavar="NAME", help="The session.", autocompletion=complete_name)
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def reported(command: F) -> F:
+    """The one place where an error of ours becomes words and an exit code."""
+
+    @functools.wraps(command)
+    def run(*arguments: Any, **options: Any) -> Any:
+        try:
+            return command(*arguments, **options)
+        except ZmqKernelError as error:
+            sys.stdout.flush()
+            print(f"error: {error}", file=sys.stderr)
+            if error.hint:
+                print(f"hint: {error.hint}", file=sys.stderr)
+            raise typer.Exit(_code_of(error)) from None
+        except Left:
+            print("the code goes on; see it: zmqkernel attach", file=sys.stderr)
+            raise typer.Exit(130) from None
+
+    return run  # pyright: ignore[reportReturnType]  functools.wraps keeps the signature
+
+
+def _code_of(error: ZmqKernelError) -> int:
+    if isinstance(error, KernelDied):
+        return DIED
+    return NO_SESSION if isinstance(error, Unreachable) else FAILED
+
+
+def _renderer(settings: Config, *, prompts: bool) -> Renderer:
+    return Renderer(settings.image_dir, prompts=prompts)
+
+
+def _print_state(state: SessionState, as_json: bool) -> None:
+    if as_json:
+        print(msgspec.json.encode(state).decode())
+        return
+    for name in SessionState.__struct_fields__:
+        print(f"{name + ':':<17}{getattr(state, name)}")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Options of the command itself."""
+
+
+@app.command(
+    help=f"""Start a session, or say that it is there.
+
+Options that are not given are as they were the last time; the kernel's working directory is the project.
+
+Examples:
+
+zmqkernel start
+
+zmqkernel start gpu --python ~/envs/torch/bin/python --cwd data
+
+{EXIT_CODES}"""
+)
+@reported
+def start(
+    name: Name = None,
+    python: Annotated[str, typer.Option(metavar="EXE", help="The interpreter of the kernel; it needs zmqkernel.")] = "",
+    kernel: Annotated[str, typer.Option(metavar="SPEC", help="Another Jupyter kernel, by its kernelspec.")] = "",
+    cwd: Annotated[str, typer.Option(metavar="DIR", help="The kernel's working directory.")] = "",
+    restart: Annotated[bool, typer.Option(help="Start a new kernel when one dies.")] = True,
+    json: Json = False,
+) -> None:
+    state, was_up = sessions.start(name, config.load(), python, kernel, cwd, restart=restart)
+    if json:
+        _print_state(state, True)
+    else:
+        verb = "runs already" if was_up else "started"
+        print(f"session {state.name} {verb} in {state.path} (kernel {state.kernel_pid})")
+
+
+@app.command(
+    help=f"""A prompt in a session, which is started when there is none.
+
+Ctrl-C interrupts the cell that this terminal waits for, Ctrl-D leaves: the session goes on. Standard input that is no terminal is
+read as code and run; the exit code tells how that went.
+
+Examples:
+
+zmqkernel attach
+
+echo "print(x)" | zmqkernel attach work
+
+{EXIT_CODES}"""
+)
+@reported
+def attach(target: Where = None) -> None:
+    from ..console import attach as open_prompt
+
+    settings = config.load()
+    with sessions.open_client(target, settings) as client:
+        raise typer.Exit(open_prompt(client, _renderer(settings, prompts=sys.stdin.isatty()), settings))
+
+
+@app.command(
+    help=f"""Run the cells of a .py file (# %%) or a notebook in a session, which is started when there is none.
+
+It stops at the first cell that fails. The session is that of the file's project. Text before the first marker is cell 0.
+
+Examples:
+
+zmqkernel run analysis.py
+
+zmqkernel run analysis.py --cell 3 -s work
+
+{EXIT_CODES}"""
+)
+@reported
+def run(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file.")],
+    session: SessionOption = None,
+    cell: Annotated[
+        list[int] | None, typer.Option("--cell", metavar="N", help="Only this cell; may be given again.")
+    ] = None,
+) -> None:
+    from ..commands import running
+
+    settings = config.load()
+    cells = running.read_cells(file)
+    for number in cell or ():
+        if all(one.index != number for one in cells):
+            known = f"{cells[0].index} to {cells[-1].index}" if cells else "none"
+            raise typer.BadParameter(f"{file} has no cell {number} (there are: {known})")
+    chosen = [one for number in cell for one in cells if one.index == number] if cell else cells
+    with sessions.open_client(session, settings, file) as client:
+        raise typer.Exit(running.run_cells(client, chosen, _renderer(settings, prompts=True), file))
+
+
+@app.command(
+    "exec",
+    help=f"""Run code in a session, which is started when there is none; "-" reads it from standard input.
+
+Examples:
+
+zmqkernel exec "len(birds)"
+
+zmqkernel exec - -s work < setup.py
+
+{EXIT_CODES}""",
+)
+@reported
+def exec_(
+    code: Annotated[str, typer.Argument(metavar="CODE", help="The code.")],
+    session: SessionOption = None,
+) -> None:
+    from ..commands import running
+
+    settings = config.load()
+    text = sys.stdin.read() if code == "-" else code
+    with sessions.open_client(session, settings) as client:
+        renderer = _renderer(settings, prompts=False)
+        reply = running.run_code(client, text, renderer)
+        renderer.payload(reply.payload)
+        raise typer.Exit(running.exit_code(reply))
+
+
+@app.command(
+    "list",
+    help=f"""All sessions of this user, dead or alive.
+
+Examples:
+
+zmqkernel list
+
+zmqkernel list --json | jq '.[] | select(.state == "busy")'
+
+{EXIT_CODES}""",
+)
+@reported
+def list_(json: Json = False) -> None:
+    states = sessions.states()
+    if json:
+        print(msgspec.json.encode(states).decode())
+        return
+    width = max((len(state.name) for state in states), default=0)
+    for state in states:
+        note = "  ended without a shutdown" if state.unclean else ""
+        print(f"{state.name:<{width}}  {state.state:<10}  {state.path}{note}")
+
+
+@app.command(
+    help=f"""How a session is.
+
+state is starting, idle, busy, restarting or dead, or unknown when its supervisor does not answer. unclean: its last end was no
+shutdown.
+
+Examples:
+
+zmqkernel info
+
+zmqkernel info work --json
+
+{EXIT_CODES}"""
+)
+@reported
+def info(target: Where = None, json: Json = False) -> None:
+    _print_state(sessions.info(target, config.load()), json)
+
+
+@app.command(
+    help=f"""The journal of a session: what ran, who ran it, what came out. Also of a session that does not run.
+
+With --json one record per line: seq, time, kind (submit, iopub, reply, input, answer, event), msg_type, execution, document,
+sender, content, buffers (their sizes), and origin where there is one.
+
+Examples:
+
+zmqkernel log -f
+
+zmqkernel log work --since 1200 --json
+
+{EXIT_CODES}"""
+)
+@reported
+def log(
+    target: Where = None,
+    since: Annotated[int, typer.Option(metavar="SEQ", min=0, help="Only what came after record SEQ.")] = 0,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on with what comes, until Ctrl-C.")] = False,
+    json: Json = False,
+) -> None:
+    from ..commands import journal
+
+    settings = config.load()
+    with sessions.open_journal(target, settings) as client:
+        journal.show(client, _renderer(settings, prompts=True), since=since, follow=follow, as_json=json)
+
+
+@app.command(
+    help=f"""Interrupt the running cell of a session.
+
+Example:
+
+zmqkernel interrupt work
+
+{EXIT_CODES}"""
+)
+@reported
+def interrupt(target: Where = None) -> None:
+    sessions.interrupt(target, config.load())
+
+
+@app.command(
+    help=f"""Give a session a new kernel: the variables are gone, the journal stays.
+
+Example:
+
+zmqkernel restart work
+
+{EXIT_CODES}"""
+)
+@reported
+def restart(target: Where = None) -> None:
+    state = sessions.restart(target, config.load())
+    print(f"session {state.name} has a new kernel ({state.kernel_pid})")
+
+
+@app.command(
+    help=f"""End a session, kernel and supervisor. Its journal stays.
+
+Example:
+
+zmqkernel shutdown work
+
+{EXIT_CODES}"""
+)
+@reported
+def shutdown(target: Where = None) -> None:
+    sessions.shutdown(target, config.load())
+
+
+@app.command(
+    help="""The language server on standard input and output, for editors.
+
+Example:
+
+zmqkernel lsp"""
+)
+def lsp() -> None:
+    from . import bridge
+
+    raise typer.Exit(bridge())
+
+
+@kernelspec_app.command(
+    help="""Make the bare kernel known to Jupyter (JupyterLab, nbclient, papermill, jupyter console).
+
+Examples:
+
+zmqkernel kernelspec install
+
+zmqkernel kernelspec install --sys-prefix"""
+)
+@reported
+def install(
+    prefix: Annotated[Path | None, typer.Option(metavar="DIR", help="Install below this directory.")] = None,
+    sys_prefix: Annotated[bool, typer.Option("--sys-prefix", help="Install into this Python's environment.")] = False,
+) -> None:
+    from ..kernelspec import install as write
+
+    if prefix and sys_prefix:
+        raise typer.BadParameter("--prefix and --sys-prefix say the same: give one")
+    print(write(sys.prefix if sys_prefix else prefix))
+
+
+@kernelspec_app.callback()
+def _kernelspec() -> None:
+    """Without this, a group of one command would be that command."""

@@ -1,0 +1,376 @@
+"""The blocking face of the client. Not thread-safe: one thread, one client."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Self, TypeVar
+
+import msgspec
+
+from ..protocol.connection import ConnectionInfo
+from ..protocol.errors import ReplyTimeout, Unreachable
+from ..protocol.journal import Record
+from ..protocol.messages import (
+    AnswerRequest,
+    CompleteReply,
+    CompleteRequest,
+    ExecuteReply,
+    Filter,
+    HistoryReply,
+    HistoryRequest,
+    InspectReply,
+    InspectRequest,
+    InterruptRequest,
+    IsCompleteReply,
+    IsCompleteRequest,
+    KernelInfoReply,
+    KernelInfoRequest,
+    OkReply,
+    Origin,
+    Position,
+    SessionInfoReply,
+    SessionInfoRequest,
+    ShutdownReply,
+    ShutdownRequest,
+)
+from ..protocol.outputs import Fold, Output
+from .calls import REPLY_SECONDS, SLOW_SECONDS, check_features, execute_request, new_wire, outcome, own_name
+from .conversation import Conversation
+from .discovery import Target, locate
+from .door import Door
+from .follow import Published
+from .waiting import Reader, Run
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+class Client:
+    """A connection to a session. Use :meth:`connect`, and ``with`` or :meth:`close`."""
+
+    def __init__(self, info: ConnectionInfo, *, sender: str = "", timeout: float = REPLY_SECONDS) -> None:
+        """Connect to the endpoints of a connection file. ``timeout`` in seconds is for every reply."""
+        wire = new_wire(info)
+        self._info = info
+        self.timeout = timeout
+        self.sender = sender or own_name()
+        self._door = Door(info, wire.session.encode())
+        self._conversation = Conversation(wire, self.sender, time.monotonic)
+        self._was_connected = False
+        self._connected = False
+        self._closed = False
+
+    @classmethod
+    def connect(
+        cls, target: Target = None, *, start: bool = True, sender: str = "", timeout: float = REPLY_SECONDS
+    ) -> Self:
+        """A client of the session ``target``: a name, a connection file, a Session; None is that of the working directory.
+
+        ``start``: start the session when it does not run. ``sender`` is who others see when we run something.
+        Raises NoSuchSession, Unreachable, or RemoteProtocolError for a kernel without a supervisor.
+        """
+        client = cls(locate(target, start=start), sender=sender, timeout=timeout)
+        try:
+            client.check()
+        except BaseException:
+            client.close()
+            raise
+        return client
+
+    @property
+    def identity(self) -> str:
+        """The ``session`` in the header of everything that this client sends."""
+        return self._conversation.session
+
+    def another(self) -> Self:
+        """A second client of the same session, for another thread."""
+        return type(self)(self._info, sender=self.sender, timeout=self.timeout)
+
+    def check(self) -> None:
+        """Raise unless a session of ours answers within the timeout."""
+        deadline = time.monotonic() + self.timeout
+        if not self._until(lambda: self._was_connected, deadline):
+            raise Unreachable(
+                f"nobody answers at {self._door.endpoint}", hint="Is the session running? zmqkernel list shows it."
+            )
+        check_features(self.kernel_info(), self._door.endpoint)
+
+    @property
+    def connected(self) -> bool:
+        """The connection is up now, as far as we know; it comes back by itself."""
+        self._turn(0)
+        return self._connected
+
+    # --- code --------------------------------------------------------------------------------------------------------
+
+    def execute(
+        self,
+        code: str,
+        *,
+        origin: Origin | None = None,
+        silent: bool = False,
+        store_history: bool | None = None,
+        stop_on_error: bool = True,
+        user_expressions: dict[str, str] | None = None,
+        allow_stdin: bool = True,
+    ) -> Execution:
+        """Submit code and return at once; iterate over the Execution for what it says.
+
+        ``origin`` is where the code stands in a document; ``allow_stdin``: ``input()`` waits for an answer of any client.
+        """
+        content = execute_request(code, silent, store_history, stop_on_error, user_expressions, allow_stdin)
+        run = self._conversation.submit(content, origin, self.timeout)
+        self._turn(0)
+        return Execution(self, run)
+
+    def answer(self, request: str, value: str) -> None:
+        """Answer an ``input_request`` (its msg_id), whoever was asked. An error when somebody else was faster."""
+        self._ask(AnswerRequest(request, value), OkReply)
+
+    def interrupt(self) -> None:
+        """Interrupt the running cell."""
+        self._ask(InterruptRequest(), OkReply)
+
+    def restart(self) -> None:
+        """Restart the kernel; the session, its journal and its clients stay."""
+        self._ask(ShutdownRequest(restart=True), ShutdownReply, SLOW_SECONDS)
+
+    def shutdown(self) -> None:
+        """End kernel and supervisor; the journal stays."""
+        self._ask(ShutdownRequest(restart=False), ShutdownReply, SLOW_SECONDS)
+
+    # --- questions ---------------------------------------------------------------------------------------------------
+
+    def complete(self, code: str, cursor_pos: int | None = None) -> CompleteReply:
+        """Completions at ``cursor_pos`` (code points; None: the end)."""
+        return self._ask(CompleteRequest(code, len(code) if cursor_pos is None else cursor_pos), CompleteReply)
+
+    def inspect(self, code: str, cursor_pos: int | None = None, detail_level: int = 0) -> InspectReply:
+        """What is known about the name at ``cursor_pos`` (code points; None: the end)."""
+        at = len(code) if cursor_pos is None else cursor_pos
+        return self._ask(InspectRequest(code, at, detail_level), InspectReply)
+
+    def is_complete(self, code: str) -> IsCompleteReply:
+        """Is this a whole statement, or does more have to come?"""
+        return self._ask(IsCompleteRequest(code), IsCompleteReply)
+
+    def history(self, request: HistoryRequest | None = None) -> HistoryReply:
+        """Inputs of this and of earlier sessions; without a request the last 100."""
+        return self._ask(request or HistoryRequest(hist_access_type="tail", n=100), HistoryReply)
+
+    def kernel_info(self) -> KernelInfoReply:
+        """The kernel's language and features."""
+        return self._ask(KernelInfoRequest(), KernelInfoReply)
+
+    def info(self) -> SessionInfoReply:
+        """Who, where and how the session is; answered whatever the kernel does."""
+        return self._ask(SessionInfoRequest(), SessionInfoReply)
+
+    # --- the journal -------------------------------------------------------------------------------------------------
+
+    def follow(
+        self,
+        position: Position | None = None,
+        *,
+        document: str = "",
+        execution: str = "",
+        outputs_only: bool = False,
+        until_end: bool = False,
+    ) -> Following:
+        """Read the journal after ``position`` (None: from its beginning), then live unless ``until_end``.
+
+        Goes on by itself, without gap or duplicate, when the supervisor goes away and comes back. After a power failure
+        a record with msg_type :data:`REWIND` says that everything behind its ``seq`` is gone.
+        """
+        wanted = Filter(document=document, execution=execution, outputs_only=outputs_only)
+        reader = self._conversation.follow(position or Position(), wanted, until_end=until_end)
+        self._turn(0)
+        return Following(self, reader)
+
+    # --- inside ------------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Leave; the session goes on."""
+        if not self._closed:
+            self._flush()
+            self._closed = True
+            self._conversation.close(Unreachable("this client is closed"))
+            self._door.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def _ask(self, content: msgspec.Struct, kind: type[T], seconds: float | None = None) -> T:
+        request = self._conversation.ask(content, self.timeout if seconds is None else seconds)
+        self._until(lambda: request.done)
+        return outcome(request, kind)
+
+    def _until(self, ready: Callable[[], bool], deadline: float = float("inf")) -> bool:
+        """Work until ``ready()``; False when the deadline passed before."""
+        while True:
+            due = self._conversation.expire()  # this may answer what we wait for
+            if ready():
+                self._flush()
+                return True
+            now = time.monotonic()
+            if now >= deadline:
+                return False
+            self._turn(min(deadline, due) - now)
+
+    def _turn(self, seconds: float) -> None:
+        """Do what there is to do, waiting for something at most ``seconds``."""
+        if self._closed:
+            raise Unreachable("this client is closed")
+        self._flush()
+        self._door.wait(max(0.0, min(seconds, 60.0)), full=bool(self._conversation.outgoing))
+        while (change := self._door.change()) is not None:
+            self._connected = change
+            if change and self._was_connected:
+                self._conversation.reconnected()
+            self._was_connected = self._was_connected or change
+        frames = self._door.receive()
+        while frames is not None:
+            self._conversation.receive(frames)
+            frames = self._door.receive()
+        self._flush()
+
+    def _flush(self) -> None:
+        outgoing = self._conversation.outgoing
+        while outgoing and self._door.send(outgoing[0]):
+            outgoing.popleft()
+
+    def take_output(self, run: Run, deadline: float) -> Published | None:
+        """For Execution: the next output, None at the end of the execution. Raises ReplyTimeout at the deadline."""
+        while True:
+            output = self._conversation.take(run)
+            if output is not None or run.done:
+                return output
+            if not self._until(lambda: run.done or bool(run.outputs), deadline):
+                raise ReplyTimeout("the execution still runs", hint="zmqkernel interrupt ends it.")
+
+    def take_record(self, reader: Reader, deadline: float) -> Record | None:
+        """For Following: the next record, None at the end or at the deadline."""
+        self._until(lambda: reader.ready, deadline)
+        record = self._conversation.take_record(reader)
+        if record is None and reader.error:
+            raise reader.error
+        return record
+
+    def drop(self, what: Run | Reader) -> None:
+        """For Execution and Following: nobody reads on."""
+        if isinstance(what, Run):
+            self._conversation.forget(what)
+        else:
+            self._conversation.end_follow(what)
+        self._flush()
+
+
+class Execution:
+    """Code that was submitted. Iterate for its outputs; then :attr:`reply` is there."""
+
+    def __init__(self, client: Client, run: Run) -> None:
+        self._client = client
+        self._run = run
+
+    @property
+    def msg_id(self) -> str:
+        """The msg_id of the execute_request: the name of this execution in the journal."""
+        return self._run.msg_id
+
+    @property
+    def reply(self) -> ExecuteReply | None:
+        """The execute_reply once it is there. A dead kernel is a reply too: ``ename == "KernelDied"``."""
+        return self._run.reply
+
+    @property
+    def position(self) -> Position | None:
+        """Where the request stands in the journal once the session has it."""
+        return self._run.submitted
+
+    def __iter__(self) -> Iterator[Published]:
+        return self
+
+    def __next__(self) -> Published:
+        output = self._client.take_output(self._run, float("inf"))
+        if output is None:
+            if self._run.error:
+                raise self._run.error
+            raise StopIteration
+        return output
+
+    @property
+    def done(self) -> bool:
+        """Nothing more will come than what waits to be read."""
+        return self._run.done
+
+    def next(self, timeout: float) -> Published | None:
+        """The next output, None when there is none within ``timeout`` seconds or at the end (see :attr:`done`)."""
+        try:
+            return self._client.take_output(self._run, time.monotonic() + timeout)
+        except ReplyTimeout:
+            return None
+
+    def wait(self, timeout: float | None = None) -> ExecuteReply:
+        """The reply; outputs that were not read are dropped. Raises ReplyTimeout after ``timeout`` seconds."""
+        deadline = float("inf") if timeout is None else time.monotonic() + timeout
+        while self._client.take_output(self._run, deadline) is not None:
+            pass  # each output is dropped
+        if self._run.error:
+            raise self._run.error
+        assert self._run.reply is not None
+        return self._run.reply
+
+    def outputs(self) -> list[Output]:
+        """Wait, and return what a person should see: streams joined, cleared and updated as Jupyter front ends do."""
+        fold = Fold()
+        for output in self:
+            fold.add(output.msg_type, output.content)
+        return fold.outputs
+
+    def close(self) -> None:
+        """Read no further; the code goes on."""
+        self._client.drop(self._run)
+
+
+class Following:
+    """Reads the journal. Iterate, or ask with a timeout: :meth:`next`."""
+
+    def __init__(self, client: Client, reader: Reader) -> None:
+        self._client = client
+        self._reader = reader
+
+    @property
+    def live(self) -> bool:
+        """Everything that was in the journal has been read."""
+        return self._reader.live
+
+    @property
+    def finished(self) -> bool:
+        """``until_end`` was asked for, and the end was read."""
+        return self._reader.follow.finished and not self._reader.records
+
+    @property
+    def position(self) -> Position:
+        """Where to follow from next time (records that were received but not read yet are not counted)."""
+        return self._reader.position
+
+    def __iter__(self) -> Iterator[Record]:
+        return self
+
+    def __next__(self) -> Record:
+        record = self._client.take_record(self._reader, float("inf"))
+        if record is None:
+            raise StopIteration
+        return record
+
+    def next(self, timeout: float) -> Record | None:
+        """The next record, None when there is none within ``timeout`` seconds or at the end."""
+        return self._client.take_record(self._reader, time.monotonic() + timeout)
+
+    def close(self) -> None:
+        """Stop reading."""
+        self._client.drop(self._reader)
