@@ -1,0 +1,90 @@
+-- One language client, `zmqkernel lsp`: commands go there, outputs come back as notifications.
+local outputs = require("zmqkernel.outputs")
+local M = {}
+
+local asked = {} -- request -> true, while an input() waits
+
+local handlers = {
+  ["zmqkernel/output"] = function(_, execution)
+    outputs.show(execution)
+  end,
+  ["zmqkernel/unmatched"] = function(_, result)
+    outputs.unmatched(result)
+  end,
+  ["zmqkernel/inputRequested"] = function(_, input, ctx)
+    asked[input.request] = true
+    vim.schedule(function()
+      M.ask(input, ctx.client_id)
+    end)
+  end,
+  ["zmqkernel/inputClosed"] = function(_, input)
+    asked[input.request] = nil
+  end,
+}
+
+function M.attach(buf)
+  local name = vim.api.nvim_buf_get_name(buf)
+  if name == "" or vim.bo[buf].buftype ~= "" then
+    return
+  end
+  vim.lsp.start({
+    name = "zmqkernel",
+    cmd = vim.g.zmqkernel_cmd or { "zmqkernel", "lsp" },
+    root_dir = vim.fs.root(buf, { "pyproject.toml", ".git" }) or vim.fs.dirname(name),
+    init_options = { zmqkernel = vim.empty_dict() },
+    handlers = handlers,
+  }, { bufnr = buf })
+end
+
+function M.ask(input, client_id)
+  if not asked[input.request] then
+    return -- somebody else has answered
+  end
+  local function answer(value)
+    local client = vim.lsp.get_client_by_id(client_id)
+    if value == nil or not client or not asked[input.request] then
+      return
+    end
+    client.request("zmqkernel/answerInput", { request = input.request, value = value }, function(err)
+      if err then
+        vim.notify("zmqkernel: " .. err.message, vim.log.levels.ERROR)
+      end
+    end)
+  end
+  if input.password then
+    answer(vim.fn.inputsecret(input.prompt))
+  else
+    vim.ui.input({ prompt = input.prompt }, answer)
+  end
+end
+
+local function command(name, argument)
+  local client = vim.lsp.get_clients({ bufnr = 0, name = "zmqkernel" })[1]
+  if not client then
+    vim.notify("zmqkernel: no bridge is attached to this buffer", vim.log.levels.ERROR)
+    return
+  end
+  local params = { command = "zmqkernel.server." .. name, arguments = { argument } }
+  client.request("workspace/executeCommand", params, function(err)
+    if err then
+      vim.notify("zmqkernel: " .. err.message, vim.log.levels.ERROR)
+    end
+  end, 0)
+end
+
+function M.run_cell()
+  local line = vim.api.nvim_win_get_cursor(0)[1] - 1
+  command("runCell", { uri = vim.uri_from_bufnr(0), position = { line = line, character = 0 } })
+end
+
+-- Whole lines, as every Ex command with a range has them.
+function M.run_lines(range)
+  local from = { line = range.line1 - 1, character = 0 }
+  command("runSelection", { uri = vim.uri_from_bufnr(0), range = { start = from, ["end"] = { line = range.line2, character = 0 } } })
+end
+
+function M.interrupt()
+  command("interrupt", { uri = vim.uri_from_bufnr(0) })
+end
+
+return M

@@ -1,0 +1,28 @@
+-- Commands and keys to bind; nothing is bound and nothing needs to be set up.
+if vim.g.loaded_zmqkernel or vim.fn.has("nvim-0.10") == 0 then
+  return
+end
+vim.g.loaded_zmqkernel = true
+
+local function call(name)
+  return function(...)
+    return require("zmqkernel")[name](...)
+  end
+end
+
+vim.api.nvim_create_autocmd("FileType", {
+  group = vim.api.nvim_create_augroup("zmqkernel", { clear = true }),
+  pattern = "python",
+  callback = function(event)
+    require("zmqkernel").attach(event.buf)
+  end,
+})
+
+vim.api.nvim_create_user_command("ZmqRunCell", call("run_cell"), { desc = "Run the cell under the cursor" })
+vim.api.nvim_create_user_command("ZmqRunSelection", call("run_lines"), { range = true, desc = "Run these lines" })
+vim.api.nvim_create_user_command("ZmqInterrupt", call("interrupt"), { desc = "Interrupt the running cell" })
+
+vim.keymap.set("n", "<Plug>(zmqkernel-run-cell)", "<Cmd>ZmqRunCell<CR>")
+vim.keymap.set("n", "<Plug>(zmqkernel-run-line)", "<Cmd>ZmqRunSelection<CR>")
+vim.keymap.set("x", "<Plug>(zmqkernel-run-selection)", ":ZmqRunSelection<CR>", { silent = true })
+vim.keymap.set("n", "<Plug>(zmqkernel-interrupt)", "<Cmd>ZmqInterrupt<CR>")

@@ -1,0 +1,162 @@
+"""Journal records in, what the editor is told out."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from lsp_bridge.outputs import INTERVAL, MAX_TEXT, Executions, Pace
+from zmqkernel.protocol.journal import Record, event, record_of
+from zmqkernel.protocol.wire import Message, Wire
+
+WIRE = Wire("", "0123456789abcdef", "ada")
+
+
+class Journal:
+    """Makes the records of one execution, one second apart."""
+
+    def __init__(self) -> None:
+        self.seq = 0
+        self.request = WIRE.message("execute_request", {"code": "1 + 1"})
+
+    def record(self, kind: str, message: Message) -> Record:
+        self.seq += 1
+        return record_of(self.seq, float(self.seq), kind, message, self.request.msg_id, "file:///a.py")
+
+    def submit(self, metadata: Any = None, **content: Any) -> Record:
+        self.request = WIRE.message("execute_request", {"code": "1 + 1", **content}, metadata=metadata)
+        return self.record("submit", self.request)
+
+    def say(self, msg_type: str, **content: Any) -> Record:
+        kind = {"execute_reply": "reply", "input_request": "input", "input_reply": "answer"}.get(msg_type, "iopub")
+        return self.record(kind, WIRE.message(msg_type, content, parent=self.request.header_json))
+
+
+def told(executions: Executions) -> dict[str, Any]:
+    (only,) = executions.all.values()
+    return only.snapshot()
+
+
+def test_an_execution_goes_from_queued_to_ok() -> None:
+    journal, executions = Journal(), Executions()
+    ours = {"zmqkernel": {"sender": "neovim 7", "origin": {"line": 3, "cell": "c"}}}
+    executions.take(journal.submit(ours))
+    assert told(executions)["state"] == "queued"
+    executions.take(journal.say("status", execution_state="busy"))
+    executions.take(journal.say("execute_input", code="1 + 1", execution_count=5))
+    executions.take(journal.say("stream", name="stdout", text="a\rb"))
+    assert (told(executions)["state"], told(executions)["outputs"][0].text) == ("running", "b")
+    executions.take(journal.say("execute_reply", status="ok", execution_count=5))
+    executions.take(journal.say("status", execution_state="idle"))
+    facts = told(executions)
+    assert (facts["state"], facts["count"], facts["sender"], facts["duration"]) == ("ok", 5, "neovim 7", 3.0)
+    ran = executions.get(facts["execution"]).ran
+    assert (ran.code, ran.line, ran.cell) == ("1 + 1", 3, "c")
+
+
+def test_how_an_execution_can_end() -> None:
+    for reply, state in (
+        ({"status": "error", "ename": "ValueError", "evalue": ""}, "error"),
+        ({"status": "error", "ename": "KernelDied", "evalue": "SIGKILL"}, "died"),
+        ({"status": "aborted"}, "aborted"),
+    ):
+        journal, executions = Journal(), Executions()
+        executions.take(journal.submit())
+        executions.take(journal.say("execute_reply", **reply))
+        assert told(executions)["state"] == state
+
+
+def test_a_plain_jupyter_client_has_a_name_too_and_silent_code_is_not_shown() -> None:
+    journal, executions = Journal(), Executions()
+    executions.take(journal.submit({"zmqkernel": "another meaning"}))
+    assert told(executions)["sender"] == "ada (01234567)"
+    assert executions.take(journal.submit(silent=True)) == []
+    assert executions.take(journal.say("stream", name="stdout", text="x")) == []
+    assert len(executions.all) == 1
+
+
+def test_an_input_waits_until_it_is_answered_or_closed() -> None:
+    journal, executions = Journal(), Executions()
+    executions.take(journal.submit())
+    executions.take(journal.say("input_request", prompt="? ", password=True))
+    ((request, waiting),) = executions.inputs.items()
+    assert (waiting.prompt, waiting.password, waiting.execution) == ("? ", True, journal.request.msg_id)
+    executions.take(journal.say("input_reply", value=""))
+    assert executions.inputs == {}
+    executions.take(journal.say("input_request", prompt="? "))
+    (request,) = executions.inputs
+    executions.take(event(9, 9.0, "input_closed", {"request": request}))
+    assert executions.inputs == {}
+
+
+def test_a_display_that_another_execution_updates_changes_where_it_is_shown() -> None:
+    journal, executions = Journal(), Executions()
+    executions.take(journal.submit())
+    shown = journal.request.msg_id
+    transient = {"display_id": "d"}
+    executions.take(journal.say("display_data", data={"text/plain": "old"}, metadata={}, transient=transient))
+    executions.take(journal.submit())
+    changed = executions.take(
+        journal.say("update_display_data", data={"text/plain": "new"}, metadata={}, transient=transient)
+    )
+    assert [one.execution for one in changed] == [shown]
+    assert changed[0].snapshot()["outputs"][0].data == {"text/plain": "new"}
+
+
+def test_of_very_long_text_the_editor_gets_the_two_ends() -> None:
+    journal, executions = Journal(), Executions()
+    executions.take(journal.submit())
+    executions.take(journal.say("stream", name="stdout", text="a" + "x" * 2 * MAX_TEXT + "z"))
+    text = told(executions)["outputs"][0].text
+    assert len(text) < MAX_TEXT + 200
+    assert (text[0], text[-1]) == ("a", "z")
+    assert f"{MAX_TEXT + 2} characters left out" in text
+
+
+def test_many_changes_are_told_rarely_and_the_end_at_once() -> None:
+    async def scenario() -> list[float]:
+        loop = asyncio.get_running_loop()
+        times: list[float] = []
+
+        def send(_: str) -> int:
+            times.append(loop.time())
+            return 0
+
+        pace = Pace(send, lambda: False)
+        end = loop.time() + 5 * INTERVAL
+        while loop.time() < end:
+            pace.changed(["x"])
+            await asyncio.sleep(0)
+        before = len(times)
+        pace.changed(["x"], at_once=True)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert len(times) == before + 1
+        pace.close()
+        return times[:before]
+
+    times = asyncio.run(scenario())
+    assert 2 <= len(times) <= 6
+    assert all(later - earlier > INTERVAL * 0.9 for earlier, later in zip(times, times[1:], strict=False))
+
+
+def test_a_slow_editor_is_told_nothing_until_it_reads_again() -> None:
+    async def scenario() -> None:
+        told: list[str] = []
+        slow = True
+
+        def send(execution: str) -> int:
+            told.append(execution)
+            return 0
+
+        pace = Pace(send, lambda: slow)
+        pace.changed(["x", "y"])
+        await asyncio.sleep(3 * INTERVAL)
+        assert told == []
+        slow = False
+        while len(told) < 2:
+            await asyncio.sleep(0.01)
+        assert sorted(told) == ["x", "y"]
+        pace.close()
+
+    asyncio.run(scenario())

@@ -1,0 +1,172 @@
+"""The main job in a real Neovim, with our plugin and nothing else."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.editors.neovim import Neovim
+from zmqkernel.client import discovery
+
+Start = Callable[[], Neovim]
+
+CELLS = """\
+# %%
+import os, time
+from pathlib import Path
+import pandas as pd
+frame = pd.DataFrame({"height": [1, 2], "weight": [3, 4]})
+print("pid", os.getpid())
+
+# %% a value
+frame.height.sum()
+
+# %% slow
+print("begun", flush=True)
+while not Path("go").exists():
+    time.sleep(0.02)
+print("through")
+
+# %% typing
+
+"""
+# The lines (from 1) behind which the outputs of the cells are shown.
+SETUP, VALUE, SLOW, TYPING = 6, 9, 15, 18
+
+
+@pytest.fixture
+def script(project: Path) -> Path:
+    path = project / "analysis.py"
+    path.write_text(CELLS)
+    return path
+
+
+def run_to_slow(vim: Neovim, script: Path) -> None:
+    """Run the first three cells; the slow one is running when this returns."""
+    vim.edit(script)
+    for line in (SETUP, VALUE, SLOW):
+        vim.run_cell(line)
+    vim.shows(SETUP, "ok", "pid")
+    vim.shows(VALUE, "[2] ok", "3")
+    vim.shows(SLOW, "[3] running", "begun")
+
+
+def test_outputs_are_back_at_their_cells_after_the_editor_was_killed_and_the_running_cell_goes_on(
+    neovim: Start, script: Path
+) -> None:
+    vim = neovim()
+    run_to_slow(vim, script)
+    before = vim.outputs()
+    assert set(before) == {SETUP, VALUE, SLOW}
+    vim.kill()
+
+    script.write_text("# a line above\n" + CELLS)
+    vim = neovim()
+    vim.edit(script)
+    vim.shows(SLOW + 1, "[3] running", "begun")
+    assert vim.shows(SETUP + 1, "ok") == before[SETUP]
+    assert vim.shows(VALUE + 1, "ok") == before[VALUE]
+    (script.parent / "go").touch()
+    vim.shows(SLOW + 1, "[3] ok", "begun\nthrough")
+    assert vim.notified() == []
+
+
+def test_a_kernel_that_crashes_answers_the_pending_cell_with_the_reason_and_the_session_goes_on(
+    neovim: Start, script: Path
+) -> None:
+    vim = neovim()
+    run_to_slow(vim, script)
+    pid = int(vim.outputs()[SETUP].split("pid")[1])
+    os.kill(pid, signal.SIGSEGV)
+    vim.shows(SLOW, "[3] died", "SIGSEGV")
+    vim.run_cell(SETUP)
+    vim.until(lambda: f"pid {pid}" not in vim.outputs()[SETUP] and " ok " in vim.outputs()[SETUP], "new kernel")
+
+
+def test_completion_and_hover_know_the_live_frame_while_a_cell_runs(neovim: Start, script: Path) -> None:
+    vim = neovim()
+    run_to_slow(vim, script)
+    vim.nvim.current.window.cursor = (TYPING, 0)
+    vim.nvim.input("iframe.he<C-x><C-o>")
+    words = "return vim.tbl_map(function(item) return item.word end, vim.fn.complete_info({ 'items' }).items)"
+    offered = vim.until(lambda: vim.nvim.exec_lua(words), "popup menu")
+    assert {"height", "head"} <= set(offered)
+    vim.nvim.input("<C-e><Esc>")
+    vim.until(lambda: vim.nvim.api.get_mode()["mode"] == "n", "normal mode")
+
+    vim.nvim.current.window.cursor = (VALUE, 1)
+    vim.nvim.exec_lua("vim.lsp.buf.hover()")
+    assert "DataFrame" in vim.until(lambda: floating_text(vim), "hover window")
+    assert "running" in vim.outputs()[SLOW]
+
+
+def floating_text(vim: Neovim) -> str:
+    """What stands in floating windows."""
+    floats = [window for window in vim.nvim.windows if vim.nvim.api.win_get_config(window)["relative"]]
+    return "\n".join("\n".join(window.buffer[:]) for window in floats)
+
+
+def test_interrupt_and_selection(neovim: Start, script: Path) -> None:
+    vim = neovim()
+    run_to_slow(vim, script)
+    vim.nvim.command("ZmqInterrupt")
+    vim.shows(SLOW, "[3] error", "KeyboardInterrupt")
+    vim.nvim.command(f"{VALUE},{VALUE}ZmqRunSelection")
+    vim.shows(VALUE, "[4] ok", "3")
+
+
+def test_long_output_is_capped_with_a_count_and_an_image_is_named(neovim: Start, project: Path) -> None:
+    path = project / "long.py"
+    path.write_text(
+        "# %%\nfor n in range(100):\n    print('line', n)\n# %%\nfrom IPython.display import Image\nImage(b'x', format='png')\n"
+    )
+    vim = neovim()
+    vim.edit(path)
+    vim.run_cell(1)
+    assert vim.shows(3, "ok", "line 99").split("\n")[1:3] == ["... 88 more lines", "line 88"]
+    vim.run_cell(4)
+    vim.shows(6, "ok", "[image/png]")
+
+
+def test_input_asks_in_the_editor(neovim: Start, project: Path) -> None:
+    path = project / "ask.py"
+    path.write_text("# %%\nprint('hello', input('who? '))\n")
+    vim = neovim()
+    vim.nvim.exec_lua("vim.ui.input = function(opts, done) done(opts.prompt == 'who? ' and 'Ada' or nil) end")
+    vim.edit(path)
+    vim.run_cell(1)
+    vim.shows(2, "ok", "hello Ada")
+
+
+def test_outputs_of_deleted_code_go_and_those_of_changed_code_are_named(neovim: Start, script: Path) -> None:
+    vim = neovim()
+    vim.edit(script)
+    vim.run_cell(SETUP)
+    vim.run_cell(VALUE)
+    vim.shows(VALUE, "[2] ok")
+    vim.nvim.command("8,10delete")
+    vim.until(lambda: set(vim.outputs()) == {SETUP}, "only the first cell's output")
+    vim.kill()
+
+    script.write_text(CELLS.replace("frame.height.sum()", "frame.weight.sum()"))
+    vim = neovim()
+    vim.edit(script)
+    vim.shows(SETUP, "[1] ok")
+    (said,) = vim.until(vim.notified, "a word on what is missing")
+    assert "[2]" in said
+    assert set(vim.outputs()) == {SETUP}
+
+
+def test_opening_a_file_starts_no_session_and_another_language_server_may_be_there(neovim: Start, script: Path) -> None:
+    vim = neovim()
+    vim.nvim.exec_lua("vim.lsp.start({ name = 'another', cmd = vim.g.zmqkernel_cmd }, { bufnr = 0 })")
+    vim.edit(script)
+    assert vim.request("textDocument/hover", VALUE, 1) is None
+    assert discovery.sessions() == []
+    vim.nvim.exec_lua("vim.lsp.start({ name = 'another', cmd = vim.g.zmqkernel_cmd }, { bufnr = 0 })")
+    vim.run_cell(SETUP)
+    vim.shows(SETUP, "[1] ok")
