@@ -10,10 +10,10 @@ Directories are made 0700 and refused when somebody else owns them or others may
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import stat
+import zlib
 from pathlib import Path
 
 from .protocol.errors import NotAllowed, ZmqKernelError
@@ -81,6 +81,14 @@ def write_private(path: Path, data: bytes) -> None:
         raise
 
 
+def remove_tree(path: Path) -> None:
+    """Remove a directory of ours and what is in it, if it is there."""
+    if path.is_dir():
+        import shutil  # late: it is rarely needed where start-up counts
+
+        shutil.rmtree(path, ignore_errors=True)
+
+
 def project_of(path: Path) -> Path:
     """The nearest folder with ``pyproject.toml`` or ``.git`` at or above ``path``, else ``path`` (a file's folder)."""
     folder = path if path.is_dir() else path.parent
@@ -97,7 +105,8 @@ class Session:
     def __init__(self, project: Path, name: str) -> None:
         self.project = project
         self.name = name
-        digest = hashlib.sha256(f"{project}\0{name}".encode()).hexdigest()[:10]
+        # A checksum tells sessions apart well enough (the record in the directory is compared), and hashlib costs 8 ms.
+        digest = format(zlib.crc32(f"{project}\0{name}".encode()), "08x")
         self.id = f"{re.sub(r'[^A-Za-z0-9._-]', '_', name)[:40]}-{digest}"
         self.directory = state_dir() / self.id
         self.sockets = socket_root() / digest

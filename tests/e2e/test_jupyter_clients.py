@@ -48,7 +48,8 @@ def test_two_jupyter_clients_at_once_and_complete(session: Session) -> None:
         assert "shared" in reply["content"]["matches"]
         reply = one.inspect("shared", reply=True, timeout=20)
         assert reply["content"]["found"]
-        assert one.is_complete("for x in y:", reply=True, timeout=20)["content"]["status"] == "incomplete"
+        one.is_complete("for x in y:")
+        assert one.get_shell_msg(timeout=20)["content"]["status"] == "incomplete"
         assert one.history(reply=True, timeout=20, hist_access_type="tail", n=5)["content"]["status"] == "ok"
         assert one.comm_info(reply=True, timeout=20)["content"]["status"] == "ok"
         assert one.is_alive()
@@ -82,13 +83,14 @@ def test_kernel_info_answers_while_a_cell_runs_and_leaves_the_state_busy(session
     execution = client.execute("import time\nprint('go')\nwhile True: time.sleep(0.01)")
     next(o for o in execution if o.msg_type == "stream")
     with jupyter(session) as other:
-        states: list[str] = []
-        other.kernel_info(reply=True, timeout=20)
-        while other.iopub_channel.msg_ready() or not states:
+        asked = other.kernel_info()
+        assert other.get_shell_msg(timeout=20)["msg_type"] == "kernel_info_reply"
+        seen: list[tuple[str, str]] = []
+        while (asked, "idle") not in seen[:-1]:
             message = other.get_iopub_msg(timeout=20)
             if message["msg_type"] == "status":
-                states.append(message["content"]["execution_state"])
-        assert states[-1] == "busy"
+                seen.append((message["parent_header"]["msg_id"], message["content"]["execution_state"]))
+        assert seen[-1] == (execution.msg_id, "busy")
     client.interrupt()
     execution.wait(20)
 

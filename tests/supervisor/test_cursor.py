@@ -46,7 +46,7 @@ def clients(tmp_path: Path):
 def grow(clients: Clients, count: int, text: str = "x", document: str = "") -> None:
     for _ in range(count):
         add(clients.journal, text, document=document)
-    clients.journal.commit(sync=False)
+    clients.journal.commit()
 
 
 def test_live_is_the_end_of_the_replay(clients: Clients) -> None:

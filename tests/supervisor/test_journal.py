@@ -35,8 +35,8 @@ def fill(directory: Path, count: int) -> Journal:
     for number in range(count):
         add(journal, f"line {number}\n")
         if number % 7 == 0:
-            journal.commit(sync=False)
-    journal.commit(sync=True)
+            journal.commit()
+    journal.commit()
     return journal
 
 
@@ -46,7 +46,7 @@ def test_numbers_go_on_after_reopening(tmp_path: Path) -> None:
     journal = Journal(tmp_path, lambda record: seen.append(record.seq))
     assert seen == list(range(1, 11))
     add(journal, "more")
-    journal.commit(sync=False)
+    journal.commit()
     assert [record.seq for record in read_all(journal)] == list(range(1, 12))
     journal.close()
 
@@ -74,7 +74,7 @@ def test_filters(tmp_path: Path) -> None:
     add(journal, "a", "one", "file:///a.py")
     add(journal, "b", "two", "file:///b.py")
     journal.stage(format.event(journal.next, 1.0, "kernel_died", {"reason": "x"}))
-    journal.commit(sync=False)
+    journal.commit()
     assert [r.execution for r in read_all(journal, wanted=Filter(document="file:///b.py"))] == ["two", ""]
     assert [r.execution for r in read_all(journal, wanted=Filter(execution="one"))] == ["one", ""]
     journal.close()
@@ -90,7 +90,7 @@ def test_a_torn_tail_is_cut_and_writing_goes_on(tmp_path: Path) -> None:
         journal = Journal(tmp_path)
         kept = journal.last
         add(journal, "after")
-        journal.commit(sync=False)
+        journal.commit()
         found = read_all(journal)
         assert [record.seq for record in found] == list(range(1, kept + 2))
         assert found[-1].data["text"] == "after"
@@ -126,10 +126,10 @@ def test_a_full_disk_leaves_the_file_whole_and_the_records_staged(
 
     monkeypatch.setattr(rooms.os, "write", full)
     with pytest.raises(OSError, match="No space"):
-        journal.commit(sync=False)
+        journal.commit()
     monkeypatch.undo()
     assert journal.has_staged
-    journal.commit(sync=False)
+    journal.commit()
     journal.close()
     again = Journal(tmp_path)
     assert [record.seq for record in read_all(again)] == [1, 2, 3, 4]

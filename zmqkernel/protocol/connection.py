@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 
 from .errors import RemoteProtocolError
+from .layout import connection_text
 
 Channel = Literal["shell", "iopub", "stdin", "control", "hb"]
 CHANNELS: tuple[Channel, ...] = ("shell", "iopub", "stdin", "control", "hb")
@@ -38,17 +39,7 @@ class ConnectionInfo(msgspec.Struct, kw_only=True):
     @classmethod
     def ipc(cls, prefix: str, key: str, kernel_name: str) -> ConnectionInfo:
         """Endpoints ``prefix-1`` ... ``prefix-5`` in a directory that the caller has made private."""
-        return cls(
-            shell_port=1,
-            iopub_port=2,
-            stdin_port=3,
-            control_port=4,
-            hb_port=5,
-            ip=prefix,
-            key=key,
-            transport="ipc",
-            kernel_name=kernel_name,
-        )
+        return cls.decode(connection_text(prefix, key, kernel_name))
 
     @classmethod
     def decode(cls, text: bytes, source: str = "connection file") -> ConnectionInfo:

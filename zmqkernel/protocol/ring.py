@@ -36,14 +36,9 @@ from typing import Literal
 import msgspec
 
 from .errors import RemoteProtocolError
+from .layout import HEAD, HEADER, MAGIC, MAGIC_WORD, SIZE, TAIL, WAITING, format_ring
 from .wire import Buffer
 
-MAGIC = 0x325A4B52  # "RKZ2"
-HEADER = 4096
-DEFAULT_SIZE = 4 * 1024 * 1024
-
-# Indices of u64 words in the header. HEAD is stored by the writer only; TAIL and the notes by the reader only.
-MAGIC_WORD, SIZE, HEAD, TAIL, WAITING = range(5)
 NOTES = (1024, 1536)
 """Byte offsets of the reader's two notes on what it was reading at a position: a new reader takes the one that is for TAIL.
 Two, because a reader may be killed between writing a note and storing TAIL."""
@@ -70,7 +65,7 @@ _MOST_FRAME = MAX_MESSAGE + 64 * 1024  # a message's parts also have sizes
 
 
 class RingWriter:
-    """The kernel's end. ``format`` is called once for a new ring, by whoever made it.
+    """The kernel's end of a ring that ``layout.format_ring`` has prepared.
 
     Threads and signal handlers may write in the middle of one another: what is written is prepared first, and then
     only stored if ``head`` has not moved meanwhile. Between that test and the last store nothing is called or
@@ -82,6 +77,8 @@ class RingWriter:
 
     __slots__ = ("data", "head", "lap", "run", "size", "stop", "words")
 
+    format = staticmethod(format_ring)
+
     def __init__(self, memory: memoryview) -> None:
         self.words = memory[:HEADER].cast("Q")
         self.data = memory[HEADER:]
@@ -92,13 +89,6 @@ class RingWriter:
         self.stop = 0
         """The offset up to which there is room for certain in this lap; the slow path looks again."""
         self.run: Run | None = None
-
-    @staticmethod
-    def format(memory: memoryview) -> None:
-        """Write the header of a new, zero-filled ring."""
-        words = memory[:HEADER].cast("Q")
-        words[SIZE] = len(memory) - HEADER
-        words[MAGIC_WORD] = MAGIC
 
     @property
     def reader_waits(self) -> bool:

@@ -33,8 +33,23 @@ MAX_JSON = 64 * 1024 * 1024
 Buffer = bytes | bytearray | memoryview
 T = TypeVar("T")
 
-encode = msgspec.json.Encoder(enc_hook=repr).encode
-"""JSON bytes of any message content; an object that JSON cannot hold becomes its ``repr``."""
+
+def plain(value: Any) -> Any:
+    """For objects that msgspec does not know: subclasses of str, int and float and numpy's numbers become what they
+    stand for, any other object its ``repr``."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    for kind, method in ((int, "__index__"), (float, "__float__")):
+        if hasattr(value, method):
+            try:
+                return kind(value)
+            except (TypeError, ValueError, OverflowError):
+                pass  # an array of several has the method as well
+    return repr(value)
+
+
+encode = msgspec.json.Encoder(enc_hook=plain).encode
+"""JSON bytes of any message content; an object that JSON cannot hold becomes what :func:`plain` makes of it."""
 _decode_header = msgspec.json.Decoder(Header).decode
 _decode_any = msgspec.json.Decoder().decode
 
@@ -139,13 +154,21 @@ class Wire:
         msg_id: str = "",
     ) -> Message:
         """Build a message; ``content`` and ``metadata`` may be structs, dicts or bytes that are JSON already."""
-        header = self.header(msg_type, msg_id)
+        # In line what header() and _json() do: a cell is five messages.
+        header = Header(
+            msg_id or f"{self.session}_{next(self._numbers)}",
+            msg_type,
+            self.session,
+            self.username,
+            datetime.now(UTC).isoformat(),
+            VERSION,
+        )
         return Message(
             header=header,
             header_json=encode(header),
             parent_json=parent,
-            metadata_json=_json(metadata),
-            content_json=_json(content),
+            metadata_json=EMPTY if metadata is None else _json(metadata),
+            content_json=content if type(content) is bytes else _json(content),
             buffers=list(buffers),
             idents=list(idents),
         )
@@ -157,12 +180,12 @@ class Wire:
 
     def unpack(self, frames: Sequence[Buffer]) -> Message:
         """Check and read frames. Raises BadSignature or RemoteProtocolError, never anything else."""
-        start = next((i for i, frame in enumerate(frames) if frame == DELIMITER), -1)
+        start = frames.index(DELIMITER) if DELIMITER in frames else -1
         if start < 0:
             raise RemoteProtocolError("a message without the <IDS|MSG> delimiter")
         if len(frames) < start + 6:
             raise RemoteProtocolError(f"a message with {len(frames) - start - 1} of at least 5 frames")
-        signature, *json_parts = (bytes(frame) for frame in frames[start + 1 : start + 6])
+        signature, *json_parts = map(bytes, frames[start + 1 : start + 6])
         if sum(map(len, json_parts)) > MAX_JSON:
             raise RemoteProtocolError(
                 f"a message larger than {MAX_JSON} bytes", hint="Send large data as binary buffers or through a file."
@@ -170,14 +193,18 @@ class Wire:
         if self._hmac is not None and not hmac.compare_digest(self.sign(json_parts), signature):
             raise BadSignature("the signature of a message is wrong", hint="Is the connection file the newest?")
         header_json, parent_json, metadata_json, content_json = json_parts
+        try:
+            header = _decode_header(header_json)
+        except (ValueError, RecursionError) as error:
+            raise RemoteProtocolError(f"header: {error}") from None
         return Message(
-            header=_checked(_decode_header, header_json, "header"),
+            header=header,
             header_json=header_json,
             parent_json=parent_json,
             metadata_json=metadata_json,
             content_json=content_json,
             buffers=list(frames[start + 6 :]),
-            idents=[bytes(frame) for frame in frames[:start]],
+            idents=list(map(bytes, frames[:start])),
         )
 
 
@@ -190,8 +217,8 @@ def _json(value: Any) -> bytes:
         return encode(value)
     except UnicodeEncodeError:
         # A lone surrogate in a user's string: JSON cannot hold it, the rest of the message matters more.
-        plain = msgspec.to_builtins(value, enc_hook=repr, str_keys=True)
-        return encode(json.loads(json.dumps(plain, ensure_ascii=False).encode(errors="replace")))
+        whole = msgspec.to_builtins(value, enc_hook=plain, str_keys=True)
+        return encode(json.loads(json.dumps(whole, ensure_ascii=False).encode(errors="replace")))
     except (TypeError, ValueError, RecursionError) as error:
         raise LocalProtocolError(f"cannot be sent as JSON: {error}") from error
 

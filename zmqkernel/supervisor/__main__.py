@@ -55,7 +55,7 @@ def main() -> int:
         answer = pipe.read() or SILENT
     sys.stdout.buffer.write(answer + b"\n")
     sys.stdout.flush()
-    return 0 if b'"status":"ok"' in answer else 1
+    return 0 if b'"status": "ok"' in answer else 1
 
 
 def _detached(writer: int) -> NoReturn:
@@ -64,9 +64,10 @@ def _detached(writer: int) -> NoReturn:
     try:
         settings = parse(sys.argv[1:])
         session = Session(Path(os.path.realpath(settings["project"])), settings["name"])
-        from . import app
+        from .begin import run
 
-        status = app.run(session, settings, writer)
+        run(session, settings, writer)
+        status = 0
     except ZmqKernelError as error:
         _tell_error(writer, error)
     except BaseException:  # noqa: BLE001  the end of this process: whatever it was must be in its log

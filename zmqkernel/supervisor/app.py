@@ -4,83 +4,49 @@ from __future__ import annotations
 
 import math
 import os
-import shutil
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import msgspec
+import zmq
 
-from ..paths import Session, private_dir, socket_root, write_private
+from ..paths import Session, remove_tree, write_private
 from ..protocol.connection import ConnectionInfo
-from ..protocol.errors import LockHeld
+from ..protocol.identity import kernel_info
 from ..protocol.messages import SessionInfoReply
-from ..protocol.wire import Message
-from .lifeline import Kernel, KernelSettings
+from ..protocol.wire import Message, Wire
+from .begin import answer
+from .cursor import Cursor, Epochs
+from .door import REQUESTS, Door
+from .journal import Journal
+from .lifeline import Kernel
 from .lock import Lock
+from .process import OWN
 from .record import SessionRecord
+from .relay import Relay
+from .requests import Requests
 
-READY_SECONDS = 20.0
 NO_KERNEL_IDLE = 10.0
 """A supervisor without a kernel leaves after so many seconds without a follower."""
 
 
-def run(session: Session, settings: dict[str, str], writer: int) -> int:
-    """Be the supervisor of ``session``; ``writer`` is the pipe on which whoever called waits for one line of JSON."""
-    private_dir(session.directory.parent)
-    private_dir(session.directory)
-    lock = Lock(session.lock_file)
+def serve(session: Session, record: SessionRecord, kernel: Kernel, lock: Lock, writer: int) -> None:
+    """Open the door, tell whoever called, and run until shut down."""
     try:
-        lock.take()
-    except LockHeld:
-        if lock.wait_until_ready(READY_SECONDS):
-            _answer(writer, session)
-            return 0
+        supervisor = Supervisor(session, record, kernel, lock)
+    except BaseException:
+        kernel.abandon()
         raise
-    _detach_output(session.log_file)
-    os.chdir(session.directory)  # the caller's directory may be on a disk that somebody wants to unmount
-    private_dir(socket_root())
-    shutil.rmtree(session.sockets, ignore_errors=True)  # the lock says that nobody lives there
-    private_dir(session.sockets)
-    record = SessionRecord.open(session, settings)
-    kernel = Kernel(session, KernelSettings(record.python, record.kernel, record.cwd, record.restart))
-    if "no-kernel" not in settings:
-        kernel.spawn()  # before zmq is imported: it has more to do than we
-    supervisor = Supervisor(session, record, kernel)
     lock.note(ready=True)
-    _answer(writer, session)
+    answer(writer, session)
     supervisor.run()
-    return 0
-
-
-def _answer(writer: int, session: Session) -> None:
-    os.write(writer, msgspec.json.encode({"status": "ok", "connection_file": str(session.connection_file)}))
-    os.close(writer)
-
-
-def _detach_output(log_file: Path) -> None:
-    null = os.open(os.devnull, os.O_RDWR)
-    log = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
-    for source, target in ((null, 0), (log, 1), (log, 2)):
-        os.dup2(source, target)
-    os.close(null)
-    os.close(log)
 
 
 class Supervisor:
     """Wires the rooms together and runs the loop."""
 
-    def __init__(self, session: Session, record: SessionRecord, kernel: Kernel) -> None:
-        import zmq
-
-        from ..protocol.wire import Wire
-        from .cursor import Cursor, Epochs
-        from .door import REQUESTS, Door
-        from .journal import Journal
-        from .relay import Relay
-        from .requests import Requests
-
+    def __init__(self, session: Session, record: SessionRecord, kernel: Kernel, lock: Lock) -> None:
+        self._lock = lock
         self._session = session
         self._record = record
         self._kernel = kernel
@@ -90,12 +56,12 @@ class Supervisor:
         self._door = Door(self._context, info, Wire(key, os.urandom(8).hex(), "zmqkernel"))
         _publish_connection_file(session, info)
         # The relay takes up what the journal says, and the journal is opened with that: hence the detour over a list.
-        self._relay = Relay(self._door, None, Epochs(record.epoch, record.epoch_ends))  # pyright: ignore[reportArgumentType]
+        epochs = Epochs(record.epoch, {int(epoch): end for epoch, end in record.epoch_ends.items()})
+        self._relay = Relay(self._door, None, epochs)  # pyright: ignore[reportArgumentType]
         self._journal = Journal(session.directory, self._relay.recall)
         self._relay.journal = self._journal
         self._cursor = Cursor(self._journal, self._relay.epochs, self._send_page, time.monotonic)
         self._requests = Requests(self._relay, self._cursor, self)
-        self._request_channels = REQUESTS
         self._poller = zmq.Poller()
         for socket in self._door.sockets.values():
             self._poller.register(socket, zmq.POLLIN)
@@ -131,14 +97,14 @@ class Supervisor:
             door.subscriptions()
         if sockets["hb"] in ready:
             door.echo()
-        for channel in self._request_channels:
+        for channel in REQUESTS:
             if sockets[channel] in ready:
                 for message in door.messages(channel):
                     self._requests.handle(channel, message)
         more = False
         if not door.stalled:
-            more = self._kernel.receive(self._relay)
-        self._kernel.tick()
+            more = self._kernel.receive(self._relay, ready)
+        self._kernel.tick(ready)
         if self._kernel.pid != self._record.kernel_pid:
             self._save()
         committed = self._commit()
@@ -150,11 +116,10 @@ class Supervisor:
     def _commit(self) -> bool:
         """Write the turn's records, then send what they allow. False: the disk refuses, and everything waits."""
         try:
-            self._journal.commit(sync=self._relay.urgent)
+            self._journal.commit()
         except OSError as error:
             os.write(2, f"journal: cannot write, everything waits: {error}\n".encode())
             return False
-        self._relay.urgent = False
         self._kernel.confirm()
         self._door.flush()
         return True
@@ -181,6 +146,8 @@ class Supervisor:
         self._relay.event("open", content)
         for damage in self._journal.damage:
             self._relay.event("gap", {"reason": "the journal was damaged", "bytes": damage.end - damage.start})
+        if record.kernel == OWN and not record.python:
+            self._requests.kernel_info(kernel_info())
         self._kernel.attach(self._context, self._poller, self._relay, self._requests.kernel_info)
         if not self._kernel.wanted:
             self._relay.state = "dead"
@@ -193,7 +160,8 @@ class Supervisor:
         self._record.save(self._session)
 
     def _leave(self) -> None:
-        if self._kernel.wanted or self._record.supervised:
+        self._lock.note(ready=False)  # whoever wants the session now waits until we are gone
+        if self._kernel.wanted:
             self._relay.event("close", {})
             self._record.closed = True
         self._commit()
@@ -204,8 +172,8 @@ class Supervisor:
             path.unlink(missing_ok=True)
         self._door.close()
         self._context.term()
-        shutil.rmtree(self._session.sockets, ignore_errors=True)
-        shutil.rmtree(self._session.link_dir, ignore_errors=True)
+        remove_tree(self._session.sockets)
+        remove_tree(self._session.link_dir)
 
     # --- Lifeline: what requests ask of the kernel's owner -----------------------------------------------------------
 
@@ -224,7 +192,6 @@ class Supervisor:
         def ended() -> None:
             answer()
             if not restart:
-                self._record.supervised = True
                 self._stop = True
 
         self._kernel.shut_down(restart, ended)

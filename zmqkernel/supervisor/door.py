@@ -16,6 +16,7 @@ from ..protocol.connection import CHANNELS, ConnectionInfo
 from ..protocol.errors import RemoteProtocolError, ZmqKernelError
 from ..protocol.messages import IopubWelcome
 from ..protocol.wire import Buffer, Message, Wire
+from .frames import send_frames
 
 REQUESTS = ("control", "shell", "stdin")
 """The channels on which clients send, in the order in which a turn reads them."""
@@ -122,7 +123,7 @@ class Door:
 
     def _send(self, channel: str, frames: list[Buffer]) -> bool:
         try:
-            self.sockets[channel].send_multipart(frames, zmq.NOBLOCK, copy=len(frames) < 12)
+            send_frames(self.sockets[channel], frames)
         except zmq.ZMQError as error:
             if error.errno != zmq.EHOSTUNREACH:
                 os.write(2, f"door: {channel}: {error}\n".encode())
@@ -179,7 +180,7 @@ class Publisher:
         if self._lossy_until and not self._may_send_lossy(time.monotonic()):
             return False
         try:
-            self._socket.send_multipart(frames, zmq.NOBLOCK)
+            send_frames(self._socket, frames)
         except zmq.Again:
             return False
         return True

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ..paths import Session, write_private
-from ..protocol.connection import ConnectionInfo
+from ..paths import Session, remove_tree, write_private
 from ..protocol.errors import ZmqKernelError
+from ..protocol.layout import connection_text
+from .link_dir import prepare
 from .process import OWN, Death, KernelProcess, own_argv, spec_argv
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ class Kernel:
         self._settings = settings
         self._process: KernelProcess | None = None
         self._link: RingLink | SocketLink | None = None
-        self._key = b""
+        self._key = ""
+        self._text = b""
         self._waiting: list[tuple[str, Any]] = []
         self._mode = "signal"
         self._failures = 0
@@ -63,26 +64,22 @@ class Kernel:
         """Start a kernel process; :meth:`attach` connects to it. ZmqKernelError when it cannot be started."""
         self.wanted = True
         self.generation += 1
-        self._key = os.urandom(32).hex().encode()
+        self._key = os.urandom(32).hex()
         link_dir = self._session.link_dir
-        shutil.rmtree(link_dir, ignore_errors=True)
-        info = self._info()
+        remove_tree(link_dir)
         if self._settings.kernel == OWN:
-            from .link_dir import prepare
-
             prepare(link_dir)
             argv, extra = own_argv(self._settings.python, link_dir / "kernel.json", link_dir), {}
         else:
             link_dir.mkdir(mode=0o700)
             argv, extra, self._mode = spec_argv(self._settings.kernel, link_dir / "kernel.json")
-        write_private(link_dir / "kernel.json", info.encode())
+        self._text = connection_text(
+            str(self._session.sockets / f"k{self.generation}"), self._key, self._settings.kernel
+        )
+        write_private(link_dir / "kernel.json", self._text)
         environment = {**os.environ, **extra, "ZMQKERNEL_SESSION": self._session.name}
         self._process = KernelProcess(argv, self._settings.cwd, environment, link_dir)
         self._started = time.monotonic()
-
-    def _info(self) -> ConnectionInfo:
-        prefix = str(self._session.sockets / f"k{self.generation}")
-        return ConnectionInfo.ipc(prefix, self._key.decode(), self._settings.kernel)
 
     def attach(
         self,
@@ -97,15 +94,17 @@ class Kernel:
             self._connect()
 
     def _connect(self) -> None:
+        from ..protocol.connection import ConnectionInfo
         from ..protocol.wire import Wire
         from .link import RingLink, SocketLink
 
         assert self._process is not None
+        info = ConnectionInfo.decode(self._text)
         wire = Wire(self._key, os.urandom(8).hex(), "supervisor")
         if self._settings.kernel == OWN:
-            self._link = RingLink(self._context, self._info(), wire, self._session.link_dir)
+            self._link = RingLink(self._context, info, wire, self._session.link_dir)
         else:
-            self._link = SocketLink(self._context, self._info(), wire)
+            self._link = SocketLink(self._context, info, wire)
         for source in (*self._link.pollable, self._process.pidfd):
             self._poller.register(source, 1)
         self._relay.state = "starting"
@@ -121,7 +120,9 @@ class Kernel:
             self._link.send(channel, message)
 
     def _ready(self, reply: Any) -> None:
-        self._on_info(reply)
+        from ..protocol.messages import KernelInfoReply
+
+        self._on_info(reply.read(KernelInfoReply))
         if self._relay.state == "starting":
             self._relay.set_state("idle")
 
@@ -147,9 +148,13 @@ class Kernel:
             wait = min(wait, self._ending[2] - now, 0.05)
         return wait
 
-    def receive(self, relay: Relay) -> bool:
+    def receive(self, relay: Relay, ready: set[Any]) -> bool:
         """Hand over what the kernel said; True when there is more."""
-        return self._link.receive(relay) if self._link else False
+        if self._link is None:
+            return False
+        if not ready.isdisjoint(self._link.pollable):
+            self._link.woken()
+        return self._link.receive(relay)
 
     def confirm(self) -> None:
         if self._link is not None:
@@ -166,10 +171,12 @@ class Kernel:
         elif self._process is not None:
             self._process.interrupt()
 
-    def tick(self) -> None:
+    def tick(self, ready: set[Any]) -> None:
         """Notice a death, go on with an ending, start the next kernel when its time has come."""
-        if self._process is not None and (death := self._process.poll()) is not None:
-            self._buried(death)
+        if self._process is not None and self._process.pidfd in ready:
+            death = self._process.poll()
+            if death is not None:
+                self._buried(death)
         if self._ending is not None and time.monotonic() >= self._ending[2]:
             restart, ended, _ = self._ending
             self._ending = (restart, ended, time.monotonic() + POLITE)
@@ -178,6 +185,11 @@ class Kernel:
         if self._respawn_at and time.monotonic() >= self._respawn_at:
             self._respawn_at = 0.0
             self._start_next()
+
+    def abandon(self) -> None:
+        """The supervisor cannot start: leave no kernel behind."""
+        if self._process is not None:
+            self._process.kill()
 
     # --- end ---------------------------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from ..protocol.connection import ConnectionInfo
 from ..protocol.errors import RemoteProtocolError
 from ..protocol.ring import LargeParts, Mark, Parts, RingReader, Text, unpack_parts
 from ..protocol.wire import Message, Wire, message_of
+from .frames import send_frames
 
 BUSY_TAIL = 0.02
 IDLE_TAIL = 0.5
@@ -56,7 +57,7 @@ class RingLink:
     def send(self, channel: str, message: Message) -> None:
         """Forward a request."""
         frames = self._wire.pack(Message(message.header, *message_parts(message), buffers=message.buffers))
-        self._sockets[channel].send_multipart(frames, copy=False)
+        send_frames(self._sockets[channel], frames)
 
     def ready_to_sleep(self) -> bool:
         """Ask the kernel to wake us; False when there is something to read already."""
@@ -66,12 +67,15 @@ class RingLink:
         """Seconds until the files want to be looked at again."""
         return max(0.0, self._looked + (BUSY_TAIL if busy else IDLE_TAIL) - time.monotonic())
 
-    def receive(self, said: Said) -> bool:
-        """Hand over what the kernel has said since; True when there is more already."""
+    def woken(self) -> None:
+        """The FIFO woke us: empty it."""
         try:
             os.read(self._fifo, 4096)
         except BlockingIOError:
-            pass  # it was not the FIFO that woke us
+            pass  # it is empty: another wake-up was for the same byte
+
+    def receive(self, said: Said) -> bool:
+        """Hand over what the kernel has said since; True when there is more already."""
         for item in self._ring.read():
             if isinstance(item, Text):
                 said.text(item.stream, item.execution, item.data.decode("utf-8", "replace"))
@@ -173,11 +177,14 @@ class SocketLink:
     def send(self, channel: str, message: Message) -> None:
         """Forward a request."""
         frames = self._wire.pack(Message(message.header, *message_parts(message), buffers=message.buffers))
-        self._sockets[channel].send_multipart(frames, copy=False)
+        send_frames(self._sockets[channel], frames)
 
     def ready_to_sleep(self) -> bool:
         """The sockets wake the poller by themselves."""
         return True
+
+    def woken(self) -> None:
+        """The sockets are read by :meth:`receive`."""
 
     def deadline(self, busy: bool) -> float:  # noqa: ARG002  the same face as RingLink
         """There is nothing to look at by time."""

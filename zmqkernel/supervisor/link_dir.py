@@ -6,7 +6,7 @@ import mmap
 import os
 from pathlib import Path
 
-from ..protocol.ring import DEFAULT_SIZE, HEADER, RingWriter
+from ..protocol.layout import DEFAULT_SIZE, HEADER, format_ring
 
 
 def prepare(directory: Path, size: int = DEFAULT_SIZE) -> None:
@@ -15,10 +15,8 @@ def prepare(directory: Path, size: int = DEFAULT_SIZE) -> None:
     descriptor = os.open(directory / "ring", os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         os.ftruncate(descriptor, HEADER + size)
-        with mmap.mmap(descriptor, HEADER + size) as memory:
-            view = memoryview(memory)
-            RingWriter.format(view)
-            view.release()
+        with mmap.mmap(descriptor, HEADER + size) as memory, memoryview(memory) as view:
+            format_ring(view)
     finally:
         os.close(descriptor)
     os.mkfifo(directory / "wake", 0o600)

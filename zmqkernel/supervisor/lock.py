@@ -7,27 +7,19 @@ It is taken before any bind or unlink: a second bind on a live ipc path would su
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import time
 from pathlib import Path
 
-import msgspec
-
 from ..protocol.errors import LockHeld
 
 
-class Holder(msgspec.Struct):
-    """What the lock file says about its holder."""
-
-    pid: int
-    boot_id: str
-    machine_id: str
-    ready: bool
-    started: float
-
-
 class Lock:
-    """Held from :meth:`take` until the process ends; children do not inherit it."""
+    """Held from :meth:`take` until the process ends; children do not inherit it.
+
+    The text is JSON: ``pid``, ``boot_id``, ``machine_id``, ``started`` (Unix time), and ``ready``: the door is open.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -46,23 +38,38 @@ class Lock:
 
     def note(self, ready: bool) -> None:
         """Write who we are."""
-        boot, machine = _text("/proc/sys/kernel/random/boot_id"), _text("/etc/machine-id")
-        holder = Holder(os.getpid(), boot, machine, ready, time.time())
-        text = msgspec.json.encode(holder)
+        holder = {
+            "pid": os.getpid(),
+            "boot_id": _text("/proc/sys/kernel/random/boot_id"),
+            "machine_id": _text("/etc/machine-id"),
+            "ready": ready,
+            "started": time.time(),
+        }
+        text = json.dumps(holder).encode()
         os.pwrite(self._descriptor, text, 0)
         os.ftruncate(self._descriptor, len(text))
 
-    def wait_until_ready(self, seconds: float) -> bool:
-        """The lock is held by another: wait until that one's door is open. False when it gave up or took too long."""
+    def take_or_find_ready(self, seconds: float) -> bool:
+        """True: taken. False: another supervisor has it and its door is open. LockHeld after ``seconds`` of neither
+        (one that starts or leaves holds the lock without being ready)."""
         deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
+        while True:
             try:
-                if msgspec.json.decode(self._path.read_bytes(), type=Holder).ready:
-                    return True
-            except (OSError, msgspec.MsgspecError):
-                pass  # it is being written just now, or its holder has gone: ask again until the deadline
-            time.sleep(0.01)
-        return False
+                self.take()
+            except LockHeld:
+                if self._is_ready():
+                    return False
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.005)
+            else:
+                return True
+
+    def _is_ready(self) -> bool:
+        try:
+            return bool(json.loads(self._path.read_bytes()).get("ready"))
+        except (OSError, ValueError):
+            return False  # it is being written just now: the caller asks again
 
 
 def _text(path: str) -> str:

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -64,26 +63,30 @@ class KernelProcess:
     def __init__(self, argv: list[str], cwd: str, environment: dict[str, str], directory: Path) -> None:
         """Start ``argv``; its standard output and error append to ``fd1`` and ``fd2`` in ``directory``."""
         self._directory = directory
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        outputs = [os.open(directory / name, flags, 0o600) for name in ("fd1", "fd2")]
+        append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        actions = [
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, str(directory / "fd1"), append, 0o600),
+            (os.POSIX_SPAWN_OPEN, 2, str(directory / "fd2"), append, 0o600),
+        ]
+        back = os.getcwd()  # noqa: PTH109  Path.cwd() would only wrap it
         try:
-            self._child = subprocess.Popen(
+            # subprocess takes as long to import as the supervisor has to lose; nobody else looks at our directory.
+            os.chdir(cwd)
+            self.pid = os.posix_spawnp(
+                argv[0],
                 argv,
-                cwd=cwd,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=outputs[0],
-                stderr=outputs[1],
-                start_new_session=True,
+                environment,
+                file_actions=actions,
+                setsid=True,
+                setsigdef=(signal.SIGPIPE, signal.SIGXFSZ),
             )
         except OSError as error:
             raise ZmqKernelError(
                 f"the kernel cannot be started: {error}", hint=f"Is {argv[0]} there, and {cwd} a directory?"
             ) from None
         finally:
-            for descriptor in outputs:
-                os.close(descriptor)
-        self.pid = self._child.pid
+            os.chdir(back)
         self.pidfd = os.pidfd_open(self.pid)
 
     def interrupt(self) -> None:
@@ -104,10 +107,12 @@ class KernelProcess:
 
     def poll(self) -> Death | None:
         """How it ended, or None while it lives."""
-        status = self._child.poll()
-        if status is None:
+        pid, status = os.waitpid(self.pid, os.WNOHANG)
+        if pid == 0:
             return None
-        return Death(status, _tail(self._directory / "fault"), _tail(self._directory / "fd2"))
+        return Death(
+            os.waitstatus_to_exitcode(status), _tail(self._directory / "fault"), _tail(self._directory / "fd2")
+        )
 
     def close(self) -> None:
         os.close(self.pidfd)

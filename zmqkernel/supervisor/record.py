@@ -1,75 +1,85 @@
-"""``session.json``: what a session is and how its last supervisor left, for those who look while no supervisor runs."""
+"""``session.json``: what a session is and how its last supervisor left, for those who look while no supervisor runs.
+
+A plain class and the json of the standard library: the record is read before the kernel is started, and msgspec would hold
+that up.
+"""
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
-
-import msgspec
 
 from ..paths import Session, write_private
 from ..protocol.errors import JournalDamaged
 
 
-class SessionRecord(msgspec.Struct, kw_only=True):
-    """The fields of ``session.json``. ``epoch_ends`` maps an ended epoch to the number of its last record."""
+class SessionRecord:
+    """The fields of ``session.json``."""
 
-    name: str
-    project: str
-    python: str = ""
-    kernel: str = "zmqkernel"
-    cwd: str = ""
-    restart: bool = True
-    connection_file: str = ""
-    supervisor_pid: int = 0
-    kernel_pid: int = 0
-    epoch: int = 1
-    epoch_ends: dict[int, int] = {}
-    seq: int = 0
-    closed: bool = False
-    reported: bool = False
-    unclean: bool = False
-    created: float = 0.0
-    supervised: bool = False
-    """A kernel was ended on purpose by this supervisor."""
+    def __init__(self, session: Session) -> None:
+        self.name = session.name
+        self.project = str(session.project)
+        self.python = ""
+        self.kernel = "zmqkernel"
+        self.cwd = ""
+        self.restart = True
+        self.connection_file = str(session.connection_file)
+        self.supervisor_pid = 0
+        self.kernel_pid = 0
+        self.epoch = 1
+        self.epoch_ends: dict[str, int] = {}
+        """An ended epoch (JSON has only text for keys) to the number of its last record."""
+        self.seq = 0
+        self.closed = False
+        """The last supervisor ended on purpose."""
+        self.reported = False
+        self.unclean = False
+        """The last end was no shutdown."""
+        self.created = 0.0
 
     @classmethod
     def open(cls, session: Session, settings: dict[str, str]) -> SessionRecord:
         """The record for a new supervisor: settings given now win over those of the last time."""
-        record = cls._read(session)
+        record = cls(session)
+        record._read(session.settings_file)
         for key in ("python", "kernel", "cwd"):
             if settings.get(key):
                 setattr(record, key, settings[key])
         record.cwd = record.cwd or (record.project if Path(record.project).is_dir() else str(Path.home()))
         record.restart = "no-restart" not in settings
-        record.connection_file = str(session.connection_file)
+        with_kernel = "no-kernel" not in settings
         if record.created and not record.closed:
             record.unclean, record.reported = True, False
-            record.epoch_ends[record.epoch] = _last_number(session)
+            record.epoch_ends[str(record.epoch)] = _last_number(session)
             record.epoch += 1
-        elif record.closed and "no-kernel" not in settings:
+        elif with_kernel:
             record.unclean = False
         record.created = record.created or time.time()
-        record.supervised = False
-        if "no-kernel" not in settings:
-            record.closed = False
+        record.closed = record.closed and not with_kernel
         return record
 
-    @classmethod
-    def _read(cls, session: Session) -> SessionRecord:
+    def _read(self, path: Path) -> None:
         try:
-            return msgspec.json.decode(session.settings_file.read_bytes(), type=cls)
+            fields = json.loads(path.read_bytes())
         except FileNotFoundError:
-            return cls(name=session.name, project=str(session.project))
-        except msgspec.MsgspecError as error:
+            return  # a new session
+        except ValueError as error:
             raise JournalDamaged(
-                f"{session.settings_file} cannot be read: {error}",
+                f"{path} cannot be read: {error}",
                 hint="Move it away; the journal beside it holds everything that ran.",
             ) from None
+        if (fields.get("project"), fields.get("name")) != (self.project, self.name):
+            raise JournalDamaged(
+                f"{path} belongs to the session {fields.get('name')!r} of {fields.get('project')}",
+                hint="Move its directory away.",
+            )
+        for key in self.__dict__.keys() & fields.keys() - {"connection_file"}:
+            setattr(self, key, fields[key])
 
     def save(self, session: Session) -> None:
         """Replace the file."""
-        write_private(session.settings_file, msgspec.json.format(msgspec.json.encode(self), indent=1))
+        write_private(session.settings_file, json.dumps(self.__dict__, indent=1).encode() + b"\n")
 
 
 def _last_number(session: Session) -> int:

@@ -68,8 +68,6 @@ class Relay:
         self.pending: OrderedDict[str, Pending] = OrderedDict()
         self.executions: OrderedDict[str, Execution] = OrderedDict()
         self.input: PendingInput | None = None
-        self.urgent = False
-        """The staged records want to be on disk soon."""
         self.internal: dict[str, Any] = {}
         """msg_id of a request of the supervisor's own to the callable that gets the reply."""
 
@@ -87,7 +85,6 @@ class Relay:
         known = self.executions.get(execution)
         document = known.document if known else ""
         self.journal.stage(format.event(self.journal.next, time.time(), name, content, execution, document))
-        self.urgent = True
 
     def remember(self, message: Message, seq: int) -> Execution:
         """Note an execute_request that is journaled at ``seq``."""
@@ -150,10 +147,8 @@ class Relay:
         if execution in self.executions:
             self.running = execution if state == "busy" else ""
             self.state = state
-            if state == "idle":
-                self.urgent = True
-                if self.input and self.input.execution == execution:
-                    self.close_input()
+            if state == "idle" and self.input and self.input.execution == execution:
+                self.close_input()
 
     def _publish(self, message: Message, execution: str, detail: str = "") -> None:
         record = self.stage("iopub", message, execution)
@@ -185,7 +180,6 @@ class Relay:
             return
         if pending.msg_type == "execute_request":
             record = self.stage("reply", message, request)
-            self.urgent = True
             if not pending.ours:
                 self._send_reply(pending, self._told(message, request, record.seq))
             return
@@ -261,7 +255,6 @@ class Relay:
         if not pending.ours:
             self._send_reply(pending, self._told(reply, request, record.seq))
         self._publish(wire.message("status", Status("idle"), parent=pending.header), request)
-        self.urgent = True
 
     def set_state(self, state: str) -> None:
         """The session's own state changed: tell everybody."""

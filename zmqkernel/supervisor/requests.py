@@ -100,7 +100,6 @@ class Requests:
             # remember() before stage(): the record belongs to the document that the request names
             known = relay.remember(message, relay.journal.next)
             relay.stage("submit", message, message.msg_id)
-            relay.urgent = True
             self._pend(channel, message, ours=channel == "control")
             if relay.state == "dead":
                 relay.refuse(message.msg_id, "the session has no kernel; zmqkernel restart starts one", [])
@@ -134,10 +133,9 @@ class Requests:
 
     # --- kernel_info: answered here, whatever the kernel does --------------------------------------------------------
 
-    def kernel_info(self, message: Message) -> None:
-        """The kernel's own kernel_info_reply: keep it, with what the door adds, and answer those who wait."""
-        content = message.content
-        content["supported_features"] = [*content.get("supported_features", []), *FEATURES]
+    def kernel_info(self, content: KernelInfoReply) -> None:
+        """What the kernel says about itself: keep it, with what the door adds, and answer those who wait."""
+        content.supported_features = [*content.supported_features, *FEATURES]
         self._kernel_info = encode(content)
         waiting, self._waiting_for_info = self._waiting_for_info, []
         for channel, request in waiting:

@@ -1,0 +1,54 @@
+"""What comes before anything heavy is imported: the lock, the directories, and starting the kernel."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from ..paths import Session, private_dir, remove_tree, socket_root
+from .lifeline import Kernel, KernelSettings
+from .lock import Lock
+from .record import SessionRecord
+
+READY_SECONDS = 20.0
+"""How long another supervisor of this session may take to open its door, or to leave."""
+
+
+def run(session: Session, settings: dict[str, str], writer: int) -> None:
+    """Be the supervisor of ``session``; ``writer`` is the pipe on which whoever called waits for one line of JSON."""
+    private_dir(session.directory.parent)
+    private_dir(session.directory)
+    lock = Lock(session.lock_file)
+    if not lock.take_or_find_ready(READY_SECONDS):
+        answer(writer, session)
+        return
+    detach_output(session.log_file)
+    os.chdir(session.directory)  # the caller's directory may be on a disk that somebody wants to unmount
+    private_dir(socket_root())
+    remove_tree(session.sockets)  # the lock says that nobody lives there
+    private_dir(session.sockets)
+    record = SessionRecord.open(session, settings)
+    kernel = Kernel(session, KernelSettings(record.python, record.kernel, record.cwd, record.restart))
+    if "no-kernel" not in settings:
+        kernel.spawn()
+    from .app import serve  # only now: msgspec and zmq take as long as the kernel's first steps
+
+    serve(session, record, kernel, lock, writer)
+
+
+def answer(writer: int, session: Session) -> None:
+    """Tell whoever called that the door is open."""
+    text = json.dumps({"status": "ok", "connection_file": str(session.connection_file)})
+    os.write(writer, text.encode())
+    os.close(writer)
+
+
+def detach_output(log_file: Path) -> None:
+    """Let go of the caller's terminal: standard input is empty, what is said goes into the log."""
+    null = os.open(os.devnull, os.O_RDWR)
+    log = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+    for source, target in ((null, 0), (log, 1), (log, 2)):
+        os.dup2(source, target)
+    os.close(null)
+    os.close(log)
