@@ -27,6 +27,7 @@ def main() -> int:
     parser.add_argument("--transport", choices=("tcp", "ipc"), default="tcp", help="for kernels that get a -f file")
     parser.add_argument("--only", default="", help="comma-separated: only subjects whose name contains one of these")
     parser.add_argument("--json", type=Path, help="where to save (default: benchmarks/results/DATE.json)")
+    parser.add_argument("--page", type=Path, help="put the table between the <!-- table --> marks of this page")
     options = parser.parse_args()
     rounds = 2 if options.quick else options.rounds
     batches, batch = (2, 50) if options.quick else (4, 50)
@@ -51,12 +52,29 @@ def main() -> int:
 
     figures = summary(samples)
     about = machine() | {"rounds": rounds, "transport": options.transport}
-    print(json.dumps(about))
-    print(f"Ratios to ipykernel of the medians; then median (p95). Kernels on {options.transport}, the door on ipc.\n")
-    print(markdown(figures))
+    text = f"{described(about)}\n\n{markdown(figures)}"
+    print(text)
+    if options.page:
+        fill(options.page, text)
     save(options.json, {"about": about, "figures": figures, "samples": samples.values})
     rows = [row for by_subject in figures.values() for name, row in by_subject.items() if name in (BARE, DOOR)]
     return 0 if all(row.get("kept", True) and row.get("exact", 1) == 1 for row in rows) else 1
+
+
+def described(about: dict[str, object]) -> str:
+    """How to read the table, and where it comes from."""
+    facts = ", ".join(f"{key} {value}" for key, value in about.items())
+    return (
+        "Each cell: the **ratio to ipykernel** of the medians, then the median and, in brackets, the 95th percentile. "
+        f"Kernels on {about['transport']}, the door on ipc.\n\n{facts}"
+    )
+
+
+def fill(page: Path, text: str) -> None:
+    """Replace what stands between the two marks of a page."""
+    mark = "<!-- table -->"
+    before, _, after = page.read_text().split(mark)
+    page.write_text(f"{before}{mark}\n\n{text}\n\n{mark}{after}")
 
 
 def machine() -> dict[str, object]:
@@ -65,11 +83,18 @@ def machine() -> dict[str, object]:
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()}",
+        "processor": processor(),
         "cores": os.cpu_count(),
         "load": round(os.getloadavg()[0], 1),
         "libzmq": zmq.zmq_version(),
         **{name: version(name) for name in ("ipykernel", "async-kernel", "ipython", "pyzmq", "msgspec")},
     }
+
+
+def processor() -> str:
+    """What the kernel of the system calls it."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 def save(path: Path | None, data: dict[str, object]) -> None:

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.text import Text
 
 DOCS = Path(__file__).parent
-COLUMNS, ROWS = 92, 40
+COLUMNS, ROWS = 100, 40
 CELL = "for step in range(1, 9): time.sleep(1); print('step', step)"
 
 
@@ -33,6 +33,7 @@ class Terminal:
         self.environment = environment
         size = ["-x", str(COLUMNS), "-y", str(ROWS)]
         self._tmux("-f", "/dev/null", "new-session", "-d", *size, "-c", str(folder), "env PS1='$ ' sh")
+        self.wait("shell", shows(r"\$"))
 
     def _tmux(self, *arguments: str) -> str:
         command = ["tmux", "-L", f"{self.name}-{os.getpid()}", *arguments]
@@ -100,7 +101,7 @@ def play(home: Path) -> list[tuple[str, str]]:
     finally:
         second.kill()
         subprocess.run(["zmqkernel", "shutdown"], cwd=project, env=environment, check=False, stdout=subprocess.DEVNULL)
-    return [("a terminal", before), ("the terminal is killed; another one, some seconds later", after)]
+    return [("a terminal", before), ("that terminal is killed after step 3; another one, a moment later", after)]
 
 
 def draw(screens: list[tuple[str, str]]) -> None:

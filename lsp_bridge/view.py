@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from typing import Any, Protocol
 
@@ -15,6 +16,9 @@ from .anchors import Anchor, Anchors, match
 from .documents import Document
 from .outputs import Execution, Executions, Pace
 from .structures import ContentChange, Range
+
+STALE_SECONDS = 1.0
+"""Changes of an editor may be on their way for this long (Neovim collects them for 150 ms)."""
 
 
 class Editor(Protocol):
@@ -41,6 +45,8 @@ class View:
         self._pace = Pace(self._tell, lambda: editor.congested)
         self._replaces: dict[str, list[str]] = {}
         self._asked: set[str] = set()
+        self._told: dict[str, float] = {}
+        self._again: set[str] = set()
         self._cells: tuple[int, list[Cell]] = (-1, [])
         self._changes = 0
         self._replaying = False
@@ -64,7 +70,11 @@ class View:
         self._changes += 1
         if version is not None:
             self.document.version = version
-        self._pace.changed(lost)
+        now = asyncio.get_running_loop().time()
+        # What was told a moment ago may have met a text that had this change already: its range is told again.
+        self._told = {execution: time for execution, time in self._told.items() if now - time < STALE_SECONDS}
+        self._again.update(self._told)
+        self._pace.changed([*lost, *self._told])
 
     # --- what ran ----------------------------------------------------------------------------------------------------
 
@@ -135,7 +145,7 @@ class View:
     def facts(self, execution: Execution) -> dict[str, Any]:
         """The content of a ``zmqkernel/output``; without a range the code is nowhere in the document, and comes along."""
         anchor = self.anchors.get(execution.execution)
-        facts = {"uri": self.document.uri, **execution.snapshot()}
+        facts = {"uri": self.document.uri, "version": self.document.version, **execution.snapshot()}
         if anchor:
             facts["range"] = self.range_of(anchor)
         else:
@@ -165,6 +175,10 @@ class View:
         if not self._editor.renders:
             return 0
         facts = self.facts(self.executions.get(execution))
+        if execution in self._again:
+            self._again.discard(execution)
+        else:
+            self._told[execution] = asyncio.get_running_loop().time()
         replaces = self._replaces.pop(execution, None)
         if replaces:
             facts["replaces"] = replaces

@@ -20,7 +20,7 @@ from .commands.running import (
     Interrupts,
     Left,
     answer_input,
-    confirm_interrupt,
+    confirm,
     run_cells,
     run_code,
 )
@@ -148,8 +148,8 @@ class Watcher:
         self._note(record)
         if record.execution in self._mine and record.kind != "event":
             return
-        if record.kind in ("submit", "iopub") and record.msg_type not in OUTPUTS:
-            self._story.tell(record)  # nothing to see
+        if record.kind in ("submit", "iopub", "reply") and record.msg_type not in OUTPUTS:
+            self._story.tell(record)  # nothing to see, so the prompt stays where it is
             return
         with self._screen.above_prompt():
             self._story.tell(record)
@@ -253,7 +253,7 @@ class Prompt:
                 threading.Event().wait(TICK)
                 self._answer_pending()
                 if interrupts.take():
-                    if not confirm_interrupt(f"this is a cell of {self._watcher.sender(running)}"):
+                    if not confirm(f"this is a cell of {self._watcher.sender(running)}; interrupt it?"):
                         return
                     self._client.interrupt()
 

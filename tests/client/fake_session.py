@@ -11,12 +11,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import zmq
 
 from zmqkernel.protocol import journal
 from zmqkernel.protocol.connection import ConnectionInfo
 from zmqkernel.protocol.journal import Record
-from zmqkernel.protocol.messages import FEATURES, FollowRequest, JournalPage, Position
+from zmqkernel.protocol.layout import connection_text
+from zmqkernel.protocol.messages import FEATURES, FollowRequest, JournalPage, Position, SessionInfoReply
 from zmqkernel.protocol.wire import BadSignature, Message, Wire
 
 KEY = "0123456789abcdef"
@@ -34,7 +36,7 @@ class Follower:
 
 class FakeSession:
     def __init__(self, directory: Path) -> None:
-        self.info = ConnectionInfo.ipc(str(directory / "door"), KEY, "fake")
+        self.info = ConnectionInfo.decode(connection_text(str(directory / "door"), KEY, "fake"))
         self.epoch = 1
         self.records: list[Record] = []
         self.silent = False
@@ -45,6 +47,7 @@ class FakeSession:
         """Every page is sent twice, the second time overlapping."""
         self.lose_submitted = 0
         """So many ``submitted`` are lost."""
+        self.has_kernel = True
         self.features = list(FEATURES)
         self.executed: list[str] = []
         self.seen: list[str] = []
@@ -169,6 +172,12 @@ class FakeSession:
             )
             head = {"implementation": "fake", "implementation_version": "1", "banner": "", "language_info": language}
             return {**head, "supported_features": self.features}
+        if name == "session_info":
+            state = "idle" if self.has_kernel else "dead"
+            place = ("fake", "/", state, 0, 0, "", self.epoch, len(self.records), False)
+            return msgspec.to_builtins(SessionInfoReply(*place, "fake", 1, "", [], [], None, 0.0))
+        if name == "shutdown":
+            self.has_kernel = content["restart"]
         if name == "complete":
             return {"matches": [content["code"] + "x"], "cursor_start": 0, "cursor_end": content["cursor_pos"]}
         if name == "inspect":

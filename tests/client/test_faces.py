@@ -251,6 +251,13 @@ def test_a_plain_kernel_is_no_session(session: FakeSession) -> None:
             face(session.info)
 
 
+def test_a_session_without_a_kernel_gets_one(session: FakeSession, connect: Any) -> None:
+    session.has_kernel = False
+    connect()
+    assert session.has_kernel
+    assert session.seen.count("shutdown_request") == 1
+
+
 def test_an_interrupt_is_not_repeated_after_a_reconnect(session: FakeSession, connect: Any) -> None:
     face = connect()
     session.silent = True

@@ -186,6 +186,13 @@ def test_shutdown_leaves_nothing_running_and_the_journal_readable(session: Sessi
         assert reader.execute("1").wait(20).ename == "KernelDied"
 
 
+def test_a_session_can_be_started_right_after_its_shutdown(session: Session) -> None:
+    for _ in range(3):
+        with Client.connect(session, timeout=10) as client:
+            assert client.execute("1").wait(20).status == "ok"
+            client.shutdown()
+
+
 def test_an_unclean_end_begins_an_epoch_and_says_so(session: Session) -> None:
     from zmqkernel.client.discovery import start
 

@@ -170,3 +170,24 @@ def test_opening_a_file_starts_no_session_and_another_language_server_may_be_the
     vim.nvim.exec_lua("vim.lsp.start({ name = 'another', cmd = vim.g.zmqkernel_cmd }, { bufnr = 0 })")
     vim.run_cell(SETUP)
     vim.shows(SETUP, "[1] ok")
+
+
+def test_outputs_stay_under_their_code_while_lines_come_and_go_above_it(neovim: Start, project: Path) -> None:
+    path = project / "busy.py"
+    path.write_text(
+        "# %%\nimport time\nfrom pathlib import Path\n# %%\nwhile not Path('go').exists():\n"
+        "    print('tick', flush=True)\n    time.sleep(0.01)\n"
+    )
+    vim = neovim()
+    vim.edit(path)
+    vim.run_cell(1)
+    vim.run_cell(4)
+    vim.shows(7, "running", "tick")
+    for _ in range(10):
+        vim.nvim.command("call append(0, ['# above', '# above'])")
+        vim.nvim.command("1delete")
+        vim.shows(vim.nvim.funcs.line("$"), "running", "tick")
+    (project / "go").touch()
+    vim.shows(17, "[2] ok", "tick")
+    vim.shows(13, "[1] ok")
+    assert set(vim.outputs()) == {13, 17}

@@ -31,7 +31,7 @@ class ListOutlet:
         self.on_send: Callable[[str, Message], None] = lambda channel, message: None
         self._wire = Wire("", "outlet")
 
-    def send(self, channel: str, *messages: Message) -> None:
+    def send(self, channel: str, *messages: Message, soon: bool = False) -> None:
         for message in messages:
             self.rows.append((channel, message))
             self.on_send(channel, message)
@@ -50,6 +50,9 @@ class ListOutlet:
             return len(text)
 
         return write
+
+    def flush(self) -> None:
+        pass
 
     def settle(self, owner: Owner | None) -> None:
         pass
@@ -146,3 +149,4 @@ def bench(whole_kernel: Bench) -> Iterator[Bench]:
     whole_kernel.kernel.shell.user_ns.clear()
     whole_kernel.kernel.shell.user_ns.update(names)
     set_foreground(None)
+    ownership.current.set(None)

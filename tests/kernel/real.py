@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from queue import Empty
@@ -17,7 +17,7 @@ from typing import Any
 
 from jupyter_client.blocking.client import BlockingKernelClient
 
-from zmqkernel.protocol.connection import ConnectionInfo
+from zmqkernel.protocol.connection import CHANNELS, ConnectionInfo
 
 SECONDS = 60.0
 """How long anything may take before a test gives up."""
@@ -28,18 +28,21 @@ Message = dict[str, Any]
 class RealKernel:
     """One kernel process, and clients of it."""
 
-    def __init__(self, file: Path, log: Path) -> None:
+    def __init__(self, file: Path, log: Path, command: Sequence[str], wait_for: Path | None = None) -> None:
         self.file = file
         self.log = log
         with log.open("wb") as stream:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "zmqkernel.kernel", "-f", str(file)],
+                [*command, "-f", str(file)],
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=stream,
                 start_new_session=True,
             )
         self._clients: list[BlockingKernelClient] = []
+        while wait_for and b'_port": 0' in wait_for.read_bytes():
+            assert self.process.poll() is None, log.read_text()
+            time.sleep(0.01)  # it has not chosen its ports yet
         self.client = self.connect()
 
     def connect(self) -> BlockingKernelClient:
@@ -132,14 +135,20 @@ def text_of(outputs: list[Message], name: str = "stdout") -> str:
 
 
 @contextmanager
-def real_kernel(tmp_path: Path) -> Iterator[RealKernel]:
+def real_kernel(
+    tmp_path: Path, command: Sequence[str] = (sys.executable, "-m", "zmqkernel.kernel")
+) -> Iterator[RealKernel]:
     """A kernel on ipc endpoints; killed at the end if it still runs."""
     sockets = Path(tempfile.mkdtemp(prefix="zk-", dir="/tmp"))
     file = tmp_path / "kernel.json"
-    file.write_bytes(ConnectionInfo.ipc(str(sockets / "k"), "0123456789abcdef", "zmqkernel").encode())
+    ports = {f"{channel}_port": number for number, channel in enumerate(CHANNELS, 1)}
+    info = ConnectionInfo(
+        **ports, ip=str(sockets / "k"), key="0123456789abcdef", transport="ipc", kernel_name="zmqkernel"
+    )
+    file.write_bytes(info.encode())
     kernel = None
     try:
-        kernel = RealKernel(file, tmp_path / "kernel.log")
+        kernel = RealKernel(file, tmp_path / "kernel.log", command)
         yield kernel
     finally:
         if kernel:

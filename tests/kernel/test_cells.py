@@ -63,7 +63,10 @@ ROWS = [
     ("raise KeyboardInterrupt", "error KeyboardInterrupt:  | error KeyboardInterrupt"),
     ("raise SystemExit(3)", "error SystemExit: 3"),
     ("class Bad(Exception):\n    def __str__(self): 1/0\nraise Bad", "error Bad: <the exception cannot be shown"),
-    ("class R:\n    def __repr__(self): 1/0\nR()", "error ZeroDivisionError: division by zero | error ZeroDivisionError"),
+    (
+        "class R:\n    def __repr__(self): 1/0\nR()",
+        "error ZeroDivisionError: division by zero | error ZeroDivisionError",
+    ),
     ("%nosuchmagic", "stderr UsageError: Line magic function `%nosuchmagic` not found.\n | error UsageError"),
     ("from IPython.display import HTML; HTML('<b>')", "result <IPython.core.display.HTML object> | ok"),
     ("from IPython.display import HTML; display(HTML('<b>'))", "display text/html+text/plain | ok"),

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from zmqkernel.protocol.connection import CHANNELS, ConnectionInfo
 from zmqkernel.protocol.errors import RemoteProtocolError
+from zmqkernel.protocol.layout import connection_text
 
 PORTS = st.integers(1, 65535)
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
@@ -27,7 +28,8 @@ def test_round_trip(ports: tuple[int, ...], ip: str, key: str, transport: str, n
 def test_endpoints() -> None:
     tcp = ConnectionInfo(shell_port=1, iopub_port=2, stdin_port=3, control_port=4, hb_port=5)
     assert tcp.endpoint("control") == "tcp://127.0.0.1:4"
-    ipc = ConnectionInfo.ipc("/run/k", "key", "zmqkernel")
+    ipc = ConnectionInfo.decode(connection_text("/run/k", "key", "zmqkernel"))
+    assert (ipc.key, ipc.kernel_name, ipc.transport) == ("key", "zmqkernel", "ipc")
     assert [ipc.endpoint(channel) for channel in CHANNELS] == [f"ipc:///run/k-{n}" for n in range(1, 6)]
 
 
@@ -61,7 +63,7 @@ def test_what_is_no_connection_file(text: bytes) -> None:
 
 
 def test_another_signature_scheme_is_refused() -> None:
-    info = ConnectionInfo.ipc("/k", "key", "")
+    info = ConnectionInfo.decode(connection_text("/k", "key", ""))
     info.signature_scheme = "hmac-md5"
     with pytest.raises(RemoteProtocolError, match="hmac-md5"):
         ConnectionInfo.decode(info.encode())

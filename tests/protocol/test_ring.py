@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from zmqkernel.protocol import ring
+from zmqkernel.protocol import layout, ring
 from zmqkernel.protocol.errors import RemoteProtocolError
+from zmqkernel.protocol.layout import HEADER, format_ring
 from zmqkernel.protocol.ring import (
-    HEADER,
     MAX_MESSAGE,
     MAX_TEXT,
     LargeParts,
@@ -32,7 +32,7 @@ EXECUTIONS = st.sampled_from([b"", b"one", "zwölf".encode(), b"x" * 200])
 
 def new(size: int) -> memoryview:
     memory = memoryview(bytearray(HEADER + size))
-    RingWriter.format(memory)
+    format_ring(memory)
     return memory
 
 
@@ -123,9 +123,9 @@ class RingModel(RuleBasedStateMachine):
     def reader_dies_while_it_confirms(self) -> None:
         """Killed between the note and TAIL."""
         words = self.memory[:HEADER].cast("Q")
-        tail = words[ring.TAIL]
+        tail = words[layout.TAIL]
         self.reader.confirm()
-        words[ring.TAIL] = tail
+        words[layout.TAIL] = tail
         self.another_reader()
 
     @rule()
@@ -280,7 +280,7 @@ def test_a_handler_that_writes_in_the_middle_of_a_write() -> None:
     ]
 
 
-@pytest.mark.parametrize("word", [ring.MAGIC_WORD, ring.SIZE])
+@pytest.mark.parametrize("word", [layout.MAGIC_WORD, layout.SIZE])
 def test_what_is_no_ring(word: int) -> None:
     memory = new(4096)
     memory[:HEADER].cast("Q")[word] += 1
@@ -316,7 +316,7 @@ def test_a_damaged_ring_is_refused(bad: bytes) -> None:
 def test_head_and_tail_that_contradict_each_other() -> None:
     memory = new(4096)
     reader = RingReader(memory)
-    memory[:HEADER].cast("Q")[ring.HEAD] = 5000
+    memory[:HEADER].cast("Q")[layout.HEAD] = 5000
     with pytest.raises(RemoteProtocolError, match="contradict"):
         list(reader.read())
 

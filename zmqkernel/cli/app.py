@@ -48,11 +48,11 @@ def complete_name(incomplete: str) -> Iterable[str]:
     return [name for name in sessions.names() if name.startswith(incomplete)]
 
 
-Name = Annotated[str | None, typer.Argument(metavar="[NAME]", help="The session.", autocompletion=complete_name)]
+Name = Annotated[str | None, typer.Argument(metavar="NAME", help="The session.", autocompletion=complete_name)]
 Where = Annotated[
     str | None,
     typer.Argument(
-        metavar="[NAME | CONNECTION_FILE]", help="The session, or its connection file.", autocompletion=complete_name
+        metavar="NAME | CONNECTION_FILE", help="The session, or its connection file.", autocompletion=complete_name
     ),
 ]
 SessionOption = Annotated[
@@ -297,7 +297,8 @@ def log(
 
     settings = config.load()
     with sessions.open_journal(target, settings) as client:
-        journal.show(client, _renderer(settings, prompts=True), since=since, follow=follow, as_json=json)
+        renderer = Renderer(settings.image_dir, prompts=True, err=sys.stdout)  # in the order in which it came
+        journal.show(client, renderer, since=since, follow=follow, as_json=json)
 
 
 @app.command(

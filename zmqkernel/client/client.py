@@ -81,13 +81,16 @@ class AsyncClient:
     ) -> Self:
         """A client of the session ``target``: a name, a connection file, a Session; None is that of the working directory.
 
-        ``start``: start the session when it does not run. ``sender`` is who others see when we run something.
+        ``start``: start the session when it does not run, and a kernel when it has none. ``sender`` is who others see when
+        we run something.
         Raises NoSuchSession, Unreachable, or RemoteProtocolError for a kernel without a supervisor.
         """
         info = await asyncio.to_thread(locate, target, start=start)
         client = cls(info, sender=sender, timeout=timeout)
         try:
             await client.check()
+            if start and (await client.info()).state == "dead":
+                await client.restart()  # its kernel died for good, or somebody only opened the journal
         except BaseException:
             client.close()
             raise

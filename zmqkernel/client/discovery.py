@@ -99,7 +99,7 @@ def sessions() -> list[Found]:
 
 
 def is_alive(session: Session) -> bool:
-    """Does a supervisor hold the session's lock?
+    """Does a supervisor hold the session's lock, with its door open?
 
     The lock is tried only when the process that wrote its name into the file exists: trying it for a moment could make
     a supervisor that starts right now believe that the session is taken.
@@ -244,7 +244,10 @@ def _answer_of(argv: list[str]) -> dict[str, Any]:
 
 def _holder(text: bytes) -> int:
     try:
-        return int(json.loads(text)["pid"])
+        signed = json.loads(text)
+        return (
+            int(signed["pid"]) if signed["ready"] else 0
+        )  # one that leaves, or has not opened its door yet, is no session
     except (ValueError, KeyError, TypeError):
         return 0  # nobody has signed yet: then nobody has the door open either
 

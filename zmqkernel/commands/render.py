@@ -33,7 +33,7 @@ class Renderer:
         self.terminal = self._out.isatty() and os.environ.get("TERM") != "dumb"
         self._colours = self.terminal and not os.environ.get("NO_COLOR")
         self._written = ""
-        self._last_display = ""
+        self._last_display = ("", "")
         self._clear_first = False
         self._show: dict[str, Callable[[Json], None]] = {
             "stream": self._stream,
@@ -46,7 +46,7 @@ class Renderer:
 
     def begin(self) -> None:
         """Another execution begins: what was written before stays."""
-        self._written, self._last_display, self._clear_first = "", "", False
+        self._written, self._last_display, self._clear_first = "", ("", ""), False
 
     def show(self, msg_type: str, content: Json) -> None:
         """Write an output; other messages are nothing to see."""
@@ -89,7 +89,7 @@ class Renderer:
     def _write(self, text: str) -> None:
         self._out.write(text)
         self._written += text
-        self._last_display = ""
+        self._last_display = ("", "")
         if len(self._written) > 100_000:  # more than a screen: too far up to be taken back
             self._written = self._written[-50_000:]
 
@@ -107,6 +107,7 @@ class Renderer:
         self._err.flush()
         if self.terminal and self._err.isatty():
             self._written += text
+            self._last_display = ("", "")
 
     def _result(self, content: Json) -> None:
         self._line_start()
@@ -120,14 +121,13 @@ class Renderer:
         self._line_start()
         text = self._bundle(content.get("data", {})) + "\n"
         self._write(text)
-        self._last_display = str((content.get("transient") or {}).get("display_id") or "")
+        self._last_display = (_display_id(content), text)
 
     def _update(self, content: Json) -> None:
-        display_id = str((content.get("transient") or {}).get("display_id") or "")
-        if self.terminal and display_id and display_id == self._last_display:
-            last = self._written.rstrip("\n").rpartition("\n")[2] + "\n"
-            self._erase(last)
-            self._written = self._written[: -len(last)]
+        display_id, text = self._last_display
+        if self.terminal and display_id and display_id == _display_id(content):
+            self._erase(text)
+            self._written = self._written[: -len(text)]
         self._display(content)
 
     def _error(self, content: Json) -> None:
@@ -175,6 +175,10 @@ class Renderer:
             except FileExistsError:
                 number += 1  # another terminal was faster
         return f"[{mime}: {path.as_uri()}]"
+
+
+def _display_id(content: Json) -> str:
+    return str((content.get("transient") or {}).get("display_id") or "")
 
 
 def _text_of(data: Json) -> str:

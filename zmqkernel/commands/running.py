@@ -6,13 +6,14 @@ import getpass
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from ..client.blocking import Client, Execution
 from ..protocol.cells import Cell, split, split_notebook
-from ..protocol.errors import ZmqKernelError
+from ..protocol.errors import Unreachable, ZmqKernelError
 from ..protocol.messages import ExecuteReply, Origin
 from .render import Renderer
 
@@ -21,6 +22,10 @@ OK, FAILED, NO_SESSION, DIED = 0, 1, 3, 4
 
 TICK = 0.1
 """Seconds after which a Ctrl-C is seen when nothing else happens."""
+
+
+GONE_SECONDS = 10.0
+"""How long the connection may be down before nobody waits for the supervisor any longer."""
 
 
 class Interrupts:
@@ -71,17 +76,26 @@ def run_code(client: Client, code: str, renderer: Renderer, origin: Origin | Non
     asked = sys.stdin.isatty()
     execution = client.execute(code, origin=origin, allow_stdin=asked)
     renderer.begin()
+    pressed = 0
+    heard = time.monotonic()
     with Interrupts() as interrupts:
         while True:
             output = execution.next(TICK)
+            heard = time.monotonic() if client.connected else heard
             if output is not None and output.msg_type == "input_request":
                 answer_input(client, output.msg_id, output.content, renderer)
             elif output is not None:
                 renderer.show(output.msg_type, output.content)
             elif execution.done:
                 break
+            elif time.monotonic() - heard > GONE_SECONDS:
+                raise Unreachable("the supervisor of the session is gone", hint="What it had seen: zmqkernel log")
             if interrupts.take():
-                _interrupt(client, execution, renderer)
+                pressed += 1
+                if not _interrupt(client, execution, again=pressed > 1):
+                    execution.close()
+                    renderer.end()
+                    raise Left
     renderer.end()
     reply = execution.wait()
     if reply.status == "aborted":
@@ -89,24 +103,25 @@ def run_code(client: Client, code: str, renderer: Renderer, origin: Origin | Non
     return reply
 
 
-def _interrupt(client: Client, execution: Execution, renderer: Renderer) -> None:
-    """Interrupt our own cell; when another's runs before it, ask first."""
+def _interrupt(client: Client, execution: Execution, *, again: bool) -> bool:
+    """Interrupt our own cell; when another's runs before it, or ours did not obey, ask first. False: wait no longer."""
     running = client.info().running
-    if running in ("", execution.msg_id) or confirm_interrupt("another client's cell runs before yours"):
-        client.interrupt()
-        return
-    execution.close()
-    renderer.end()
-    raise Left
+    if running not in ("", execution.msg_id):
+        if not confirm("another client's cell runs before yours; interrupt it?"):
+            return False
+    elif again and not confirm("it does not end; interrupt it once more (or leave it)?"):
+        return False
+    client.interrupt()
+    return True
 
 
-def confirm_interrupt(what: str) -> bool:
+def confirm(question: str) -> bool:
     """Ask the person at the terminal; without one the answer is no."""
     if not sys.stdin.isatty():
         return False
     with _raising_interrupts():
         try:
-            return input(f"{what}; interrupt it? [y/N] ").strip().lower() in ("y", "yes")
+            return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
         except (EOFError, KeyboardInterrupt):
             return False
 
@@ -170,6 +185,7 @@ def run_cells(client: Client, cells: list[Cell], renderer: Renderer, path: Path 
         code = exit_code(reply)
         if code != OK:
             left = sum(1 for later in cells if later.index > cell.index and later.code.strip())
-            renderer.note(f"stopped at cell {cell.index}" + (f"; {left} not run" if left else ""))
+            if left:
+                print(f"stopped at cell {cell.index}; {left} not run", file=sys.stderr)
             return code
     return OK

@@ -11,6 +11,7 @@ from ..client import discovery
 from ..client.blocking import Client
 from ..client.discovery import Found, SessionState
 from ..config import Config
+from ..paths import Session
 from ..protocol.errors import ZmqKernelError
 from ..protocol.messages import SessionInfoReply
 from .running import terminal_name
@@ -28,15 +29,8 @@ def start(
     """Start a session in the project of the working directory: (its state, was it up already)."""
     session, alive = discovery.find_or_new(name)
     if not alive:
-        discovery.start(
-            session,
-            python=python or config.python,
-            kernel=kernel or config.kernel,
-            cwd=os.path.abspath(cwd) if cwd else "",
-            restart=restart and config.restart,
-        )
-    with Client.connect(session, start=False, sender=terminal_name(), timeout=config.timeout) as client:
-        wake(client)
+        _start(session, config, python, kernel, cwd, restart=restart)
+    with Client.connect(session, sender=terminal_name(), timeout=config.timeout) as client:
         return state_from(client.info()), alive
 
 
@@ -50,20 +44,8 @@ def open_client(target: str | None, config: Config, where: Path | None = None) -
         return Client.connect(Path(target), sender=terminal_name(), timeout=config.timeout)
     session, alive = discovery.find_or_new(target, where)
     if not alive:
-        discovery.start(session, python=config.python, kernel=config.kernel, restart=config.restart)
-    client = Client.connect(session, start=False, sender=terminal_name(), timeout=config.timeout)
-    try:
-        wake(client)
-    except BaseException:
-        client.close()
-        raise
-    return client
-
-
-def wake(client: Client) -> None:
-    """Start a kernel when the session has none (its kernel died for good, or somebody only opened its journal)."""
-    if client.info().state == "dead":
-        client.restart()
+        _start(session, config)
+    return Client.connect(session, sender=terminal_name(), timeout=config.timeout)
 
 
 def open_running(target: str | None, config: Config) -> Client:
@@ -97,7 +79,7 @@ def restart(target: str | None, config: Config) -> SessionState:
     else:
         found = discovery.find(target)
         if not found.alive:
-            discovery.start(found.session, python=config.python, kernel=config.kernel, restart=config.restart)
+            _start(found.session, config)
             return state_of(discovery.find(target), config.timeout)
         client = Client.connect(found.session, start=False, sender=terminal_name(), timeout=config.timeout)
     with client:
@@ -153,6 +135,25 @@ def state_from(reply: SessionInfoReply) -> SessionState:
 def names() -> list[str]:
     """The names of all sessions, for shell completion."""
     return sorted({found.file.name for found in discovery.sessions()})
+
+
+def _start(
+    session: Session, config: Config, python: str = "", kernel: str = "", cwd: str = "", *, restart: bool = True
+) -> None:
+    """Start with what is given, else as the last time, else (a new session) as the settings say."""
+    new = not session.settings_file.exists()
+    discovery.start(
+        session,
+        python=_place(python or (config.python if new else "")),
+        kernel=kernel or (config.kernel if new else ""),
+        cwd=os.path.abspath(os.path.expanduser(cwd)) if cwd else "",
+        restart=restart and config.restart,
+    )
+
+
+def _place(executable: str) -> str:
+    """An interpreter as the supervisor finds it too: a path from here made absolute, a link kept (a venv is one)."""
+    return os.path.abspath(os.path.expanduser(executable)) if "/" in executable else executable
 
 
 def _exists(pid: int) -> bool:

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from ..client.follow import REWIND
-from ..protocol.journal import Record
+from ..protocol.journal import OUTPUTS, Record
 from ..protocol.messages import Metadata
 from .render import Renderer
 
@@ -64,7 +64,7 @@ class Story:
         elif record.msg_type == "execute_input":
             data = record.data
             self._enter(record, f"In [{data.get('execution_count')}]", str(data.get("code", "")))
-        elif record.msg_type != "status":
+        elif record.msg_type in OUTPUTS:
             if record.execution:
                 self._enter(record, "")
             self._renderer.show(record.msg_type, record.data)

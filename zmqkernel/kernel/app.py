@@ -6,6 +6,7 @@ The order is the point: bind and answer first (a client waits for that), import 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -76,6 +77,7 @@ def start(file: str, link: str) -> tuple[Kernel, Transport]:
 
         write_private(Path(file), info.encode())
     kernel = Kernel(wire, TABLE, MainLane(), Stdin())
+    kernel.interrupt = interrupt
     kernel.ports = {f"{channel}_port": info.port(channel) for channel in CHANNELS}
     kernel.sweep = transport.sweep
     kernel.shutdown = lambda: shutdown(kernel)
@@ -147,11 +149,20 @@ def make_shell(kernel: Kernel) -> None:
     shell.run_cell("pass", store_history=False, silent=True)  # imports what IPython imports on the first cell
 
 
+def interrupt() -> None:
+    """SIGINT for this process and, when it leads its process group, for the child processes of a cell."""
+    pid = os.getpid()
+    if os.getpgid(0) == pid:
+        os.killpg(pid, signal.SIGINT)
+    else:
+        os.kill(pid, signal.SIGINT)
+
+
 def shutdown(kernel: Kernel) -> None:
     """Let the main thread leave: what it runs is interrupted, what waits is not begun."""
     kernel.main.close()
     if kernel.interrupts.armed:
-        kernel.interrupts.send()
+        interrupt()
     give_up_later()
 
 

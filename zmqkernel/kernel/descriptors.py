@@ -11,10 +11,9 @@ import codecs
 import fcntl
 import os
 import sys
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 PIECE = 1024 * 1024
 """Bytes that are read at once."""
@@ -45,16 +44,15 @@ class Captured:
         self.log = log
         """A descriptor of the original stderr, for the kernel's own log."""
         self._kept = kept
-        self._stdio: _Stdio | None = None
 
     def flush(self) -> None:
         """Write out what C's ``stdout`` has buffered; the first call also makes it line-buffered.
 
         Called before the first cell, so that no other process needs ctypes and nothing was printed yet.
         """
-        if self._stdio is None:
-            self._stdio = _Stdio()
-        self._stdio.flush()
+        # From here on it is C's own function: a frame of ours for each of two calls per cell would say nothing.
+        self.flush = _line_buffered_stdout()
+        self.flush()
 
     def sizes(self) -> tuple[int, int]:
         """How many bytes fd 1 and fd 2 have got so far."""
@@ -80,44 +78,40 @@ class Tail:
 
     def __init__(self, file: int, stream: str) -> None:
         self.stream = stream
-        self._file = file
-        self._position = self._punched = 0
+        self.file = file
+        self.position = self._punched = 0
+        """How far the file was taken."""
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def take(self, pieces: int) -> Iterator[str]:
         """At most ``pieces`` pieces of what is new; half a character waits for its other half."""
-        end = os.lseek(self._file, 0, os.SEEK_END)
-        if end < self._position:
-            self._position = self._punched = 0  # a child opened /dev/stdout and truncated it
-        while self._position < end and pieces > 0:
-            data = os.pread(self._file, min(PIECE, end - self._position), self._position)
+        end = os.lseek(self.file, 0, os.SEEK_END)
+        if end < self.position:
+            self.position = self._punched = 0  # a child opened /dev/stdout and truncated it
+        while self.position < end and pieces > 0:
+            data = os.pread(self.file, min(PIECE, end - self.position), self.position)
             if not data:
                 return
             pieces -= 1
-            self._position += len(data)
-            if self._position - self._punched >= PUNCH:
-                punch(self._file, self._punched, self._position)
-                self._punched = self._position
+            self.position += len(data)
+            if self.position - self._punched >= PUNCH:
+                punch(self.file, self._punched, self.position)
+                self._punched = self.position
             if text := self._decoder.decode(data):
                 yield text
 
 
-class _Stdio:
-    """C's stdio, through ctypes (imported late: 2 ms)."""
+def _line_buffered_stdout() -> Callable[[], None]:
+    """Make C's ``stdout`` line-buffered; returns what writes out its buffer. ctypes is imported late: 2 ms."""
+    import ctypes
 
-    def __init__(self) -> None:
-        import ctypes
-
-        library = ctypes.CDLL(None)
-        name = "__stdoutp" if sys.platform == "darwin" else "stdout"
-        self._stdout = ctypes.c_void_p.in_dll(library, name)
-        self._fflush: Any = library.fflush
-        line_buffered = 1  # _IOLBF of glibc, musl and macOS alike
-        library.setvbuf(self._stdout, None, line_buffered, 0)
-
-    def flush(self) -> None:
-        # Not fflush(NULL): that waits for every FILE, also one in which another thread waits to read.
-        self._fflush(self._stdout)
+    library = ctypes.CDLL(None)
+    name = "__stdoutp" if sys.platform == "darwin" else "stdout"
+    stdout = ctypes.c_void_p.in_dll(library, name)
+    line_buffered = 1  # _IOLBF of glibc, musl and macOS alike
+    library.setvbuf(stdout, None, line_buffered, 0)
+    # Not fflush(NULL): that waits for every FILE, also one in which another thread waits to read.
+    return partial(library.fflush, stdout)
 
 
 def punch(file: int, start: int, end: int) -> None:
@@ -140,6 +134,8 @@ def _open(directory: Path | None, number: int) -> int:
     if hasattr(os, "memfd_create"):
         file = os.memfd_create(f"zmqkernel-fd{number}", os.MFD_CLOEXEC)
     else:
+        import tempfile
+
         file, path = tempfile.mkstemp(prefix="zmqkernel-")
         Path(path).unlink()
     fcntl.fcntl(file, fcntl.F_SETFL, fcntl.fcntl(file, fcntl.F_GETFL) | os.O_APPEND)

@@ -20,7 +20,6 @@ from ..protocol.errors import RemoteProtocolError
 from ..protocol.messages import ErrorReply
 from ..protocol.wire import EMPTY, Buffer, Message, Wire
 from . import log
-from .interrupts import Interrupts
 from .ownership import Owner, owner
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ BUSY = b'{"execution_state":"busy"}'
 IDLE = b'{"execution_state":"idle"}'
 STARTING = b'{"execution_state":"starting"}'
 REMEMBERED = 10_000
-"""How many execute_requests are remembered, so that one that is sent again is not executed again."""
+"""How many requests to the main thread are remembered, so that one that is sent again is not executed again."""
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -47,16 +46,13 @@ class Route(msgspec.Struct, frozen=True):
     reply: str = ""
 
 
-class Request:
+class Request(msgspec.Struct):
     """One message on its way through a lane."""
 
-    __slots__ = ("aborted", "channel", "message", "route")
-
-    def __init__(self, channel: str, message: Message, route: Route) -> None:
-        self.channel = channel
-        self.message = message
-        self.route = route
-        self.aborted = False
+    channel: str
+    message: Message
+    route: Route
+    aborted: bool = False
 
 
 class Kernel:
@@ -70,7 +66,9 @@ class Kernel:
         self.side: SimpleQueue[Request | None] = SimpleQueue()
         self.outlet: Outlet
         self.shell: ZMQInteractiveShell
-        self.interrupts = Interrupts(main.waiting)
+        self.interrupts = main.interrupts
+        self.interrupt: Callable[[], None] = lambda: None
+        """Raises KeyboardInterrupt in what the main thread runs."""
         self.sweep: Callable[[], None] = lambda: None
         """Returns when everything that has arrived was accepted."""
         self.shutdown: Callable[[], None] = lambda: None
@@ -88,9 +86,14 @@ class Kernel:
             self.stdin.put(message)
         elif route is None:
             log.say(f"dropped on {channel}: no handler for {msg_type!r}")
-        elif msg_type == "execute_request" and self._is_repeated(message.header.msg_id):
-            log.say(f"dropped on {channel}: {message.header.msg_id} is here already")
         elif route.lane == "main":
+            msg_id = message.header.msg_id
+            if msg_id in self._seen:
+                log.say(f"dropped on {channel}: {msg_id} is here already")
+                return
+            self._seen[msg_id] = None
+            if len(self._seen) > REMEMBERED:
+                self._seen.popitem(last=False)
             self.main.put(Request(channel, message, route))
         elif route.lane == "side":
             self.side.put(Request(channel, message, route))
@@ -101,17 +104,19 @@ class Kernel:
         """Answer a request: busy, handler, reply, idle. Runs in the thread of the request's lane."""
         wire, outlet, message, route = self.wire, self.outlet, request.message, request.route
         parent = message.header_json
-        outlet.send("iopub", wire.message("status", BUSY, parent=parent, idents=self.busy_topic))
+        # For a short cell one wake-up of the other side is enough: the one for its end.
+        outlet.send("iopub", wire.message("status", BUSY, parent=parent, idents=self.busy_topic), soon=True)
         try:
             content = route.handler(self, request)
-        except (RemoteProtocolError, msgspec.ValidationError, msgspec.DecodeError) as error:
+        except (RemoteProtocolError, msgspec.MsgspecError, UnicodeDecodeError) as error:
             log.say(f"{message.header.msg_type}: {error}")
             content = ErrorReply(type(error).__name__, str(error))
-        except Exception as error:  # the boundary of a lane: a bug of ours is an error reply, and the lane goes on
+        except Exception as error:  # noqa: BLE001 - the boundary of a lane: a bug of ours is an error reply, and the lane goes on
             log.bug(f"{message.header.msg_type} failed")
             content = ErrorReply(type(error).__name__, str(error))
         if route.reply and content is not None:
-            outlet.send(request.channel, wire.message(route.reply, content, parent=parent, idents=message.idents))
+            reply = wire.message(route.reply, content, parent=parent, idents=message.idents)
+            outlet.send(request.channel, reply, soon=True)
         outlet.send("iopub", wire.message("status", IDLE, parent=parent, idents=self.busy_topic))
 
     def serve_side(self) -> None:
@@ -151,11 +156,3 @@ class Kernel:
         del channel
         request = owner()
         return {"header": msgspec.json.decode(request.header_json)} if request else {}
-
-    def _is_repeated(self, msg_id: str) -> bool:
-        if msg_id in self._seen:
-            return True
-        self._seen[msg_id] = None
-        if len(self._seen) > REMEMBERED:
-            self._seen.popitem(last=False)
-        return False

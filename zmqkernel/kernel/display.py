@@ -12,18 +12,20 @@ from .ownership import owner
 
 if TYPE_CHECKING:
     from .dispatch import Kernel
+    from .shell import ZMQInteractiveShell
 
 
 class OutletDisplayHook(DisplayHook):
     """The value of a cell's last expression."""
 
+    shell: ZMQInteractiveShell  # pyright: ignore[reportIncompatibleVariableOverride]
     exec_result: Any = None
     """Not a trait: it is set twice for every cell, and a trait's checks would cost as much as the rest of a small one."""
 
     def quiet(self) -> bool:
         """Does the cell end in a semicolon? Tokenizing is dear: only a cell that has one is looked at."""
         inputs = self.shell.history_manager.input_hist_parsed
-        return bool(inputs) and ";" in inputs[-1] and self.semicolon_at_end_of_expression(inputs[-1])
+        return bool(inputs) and ";" in inputs[-1] and bool(self.semicolon_at_end_of_expression(inputs[-1]))
 
     def write_output_prompt(self) -> None:
         """Front ends write their own."""
@@ -42,6 +44,8 @@ class OutletDisplayHook(DisplayHook):
 class OutletDisplayPublisher(DisplayPublisher):
     """``display()``, ``update_display()`` and ``clear_output()``."""
 
+    shell: ZMQInteractiveShell  # pyright: ignore[reportIncompatibleVariableOverride]
+
     def publish(
         self,
         data: dict[str, Any],
@@ -51,6 +55,7 @@ class OutletDisplayPublisher(DisplayPublisher):
         update: bool = False,
         **kwargs: Any,
     ) -> None:
+        del kwargs  # of older IPythons
         kernel: Kernel = self.shell.kernel
         content = {"data": data, "metadata": metadata or {}, "transient": transient or {}}
         kernel.publish("update_display_data" if update else "display_data", content, owner=owner())

@@ -1,14 +1,22 @@
-"""The main thread: waits for requests, and executes cells.
+"""The main thread: waits for requests, executes cells, and is interrupted.
 
-A cell: ``execute_input``, user code, its outputs, ``execute_reply``; busy and idle around it are dispatch's.
+A cell: ``execute_input``, user code and its outputs, ``execute_reply``; busy and idle around it are dispatch's.
 """
 
 from __future__ import annotations
 
+import re
+import signal
 import sys
+
+# Not signal.signal: that costs ten times as much, twice for every cell.
+from _signal import signal as set_handler  # pyright: ignore[reportMissingImports]
 from collections import deque
 from collections.abc import Callable
+from contextlib import nullcontext
+from keyword import iskeyword
 from queue import Empty, SimpleQueue
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -20,9 +28,14 @@ from .ownership import Owner, current, set_foreground
 
 if TYPE_CHECKING:
     from .dispatch import Kernel, Request
+    from .shell import ZMQInteractiveShell
 
 PAUSE = 2.0
 """Seconds without a request after which the history is written to disk."""
+
+_SPECIAL = re.compile(r"[%!?]|\A\s|^\s*[,;/]|\A(>>>|In \[|\.\.\.)", re.MULTILINE)
+"""What IPython's own transformations look for: magics, shell commands, help, escapes, indentation and prompts."""
+_SIGINT = int(signal.SIGINT)
 
 _decode = msgspec.json.Decoder(ExecuteRequest).decode
 _decode_metadata = msgspec.json.Decoder(Metadata).decode
@@ -34,6 +47,7 @@ class MainLane:
 
     def __init__(self) -> None:
         self.loop = UserLoop()
+        self.interrupts = Interrupts(self.waiting)
         self.pause: Callable[[], None] | None = None
         """Called once, when nothing came for PAUSE seconds."""
         self._queue: SimpleQueue[Request | None] = SimpleQueue()
@@ -70,10 +84,9 @@ class MainLane:
                 return self._held.popleft()
             seconds = PAUSE if self.pause else None
             try:
-                if "asyncio" not in sys.modules:
-                    return self._queue.get(timeout=seconds)
-                self.loop.wait(self.waiting, seconds, self._wake_with)
-                return self._queue.get_nowait()
+                if "asyncio" in sys.modules and self.loop.wait(self.waiting, seconds, self._wake_with):
+                    return self._queue.get_nowait()
+                return self._queue.get(timeout=seconds)
             except Empty:
                 if self.pause:
                     pause, self.pause = self.pause, None
@@ -91,35 +104,81 @@ class MainLane:
         self._end_waiting = function
 
 
+class Interrupts:
+    """SIGINT: a KeyboardInterrupt for user code, nothing at all for the kernel. Main thread only.
+
+    While user code runs the handler is Python's own (so ``asyncio.run()`` can put its own in its place). In between it
+    only remembers an interrupt when requests are waiting: the user has seen them sent, and means the first of them.
+    """
+
+    def __init__(self, waiting: Callable[[], bool]) -> None:
+        self.armed = False
+        """User code runs."""
+        self._waiting = waiting
+        self._next = False
+
+    def install(self) -> None:
+        """From now on SIGINT never ends or disturbs the kernel itself."""
+        set_handler(_SIGINT, self._between_cells)
+
+    def arm(self) -> None:
+        """User code begins. Raises KeyboardInterrupt when an interrupt came while this request waited."""
+        set_handler(_SIGINT, signal.default_int_handler)
+        self.armed = True
+        if self._next:
+            self._next = False
+            raise KeyboardInterrupt
+
+    def disarm(self) -> None:
+        """User code has ended. An interrupt that comes now is too late for it."""
+        while True:
+            try:
+                set_handler(_SIGINT, self._between_cells)
+                self.armed = False
+                return
+            except KeyboardInterrupt:
+                continue  # it came between the end of the code and this line
+
+    def _between_cells(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        if not self._waiting():
+            return
+        asyncio = sys.modules.get("asyncio")
+        if asyncio and asyncio._get_running_loop() and asyncio.current_task():
+            raise KeyboardInterrupt  # a background task that does not let go of the loop stands before the request
+        self._next = True
+
+
 def execute(kernel: Kernel, request: Request) -> ExecuteReply:
     """Execute."""
     message, shell, outlet = request.message, kernel.shell, kernel.outlet
     asked = _decode(message.content_json)
     if request.aborted:
         return ExecuteReply("aborted", shell.execution_count - 1)
+    header = message.header
     owner = Owner(
-        msg_id=message.header.msg_id,
-        key=message.header.msg_id.encode()[:200],
-        header_json=message.header_json,
-        idents=message.idents,
-        allow_stdin=asked.allow_stdin,
-        session=message.header.session,
+        header.msg_id,
+        header.msg_id.encode()[:200],
+        message.header_json,
+        message.idents,
+        asked.allow_stdin,
+        header.session,
     )
     set_foreground(owner)
     current.set(owner)
     outlet.settle(owner)
     ours = _decode_metadata(message.metadata_json).zmqkernel if b'"zmqkernel"' in message.metadata_json else None
     if not asked.silent:
-        outlet.send(
-            "iopub",
-            kernel.wire.message(
-                "execute_input",
-                {"code": asked.code, "execution_count": shell.execution_count},
-                parent=message.header_json,
-                metadata=_echo(ours),
-                idents=kernel.input_topic,
-            ),
+        announced = kernel.wire.message(
+            "execute_input",
+            _encode({"code": asked.code, "execution_count": shell.execution_count}),
+            parent=message.header_json,
+            metadata=_encode({"zmqkernel": ours})
+            if ours
+            else None,  # who sent it and from where, for everybody who sees it
+            idents=kernel.input_topic,
         )
+        outlet.send("iopub", announced, soon=True)
     reply = _run(kernel, asked, ours)
     outlet.settle(owner)
     if reply.status == "error" and asked.stop_on_error and not asked.silent:
@@ -129,21 +188,39 @@ def execute(kernel: Kernel, request: Request) -> ExecuteReply:
 
 
 def _run(kernel: Kernel, asked: ExecuteRequest, ours: Ours | None) -> ExecuteReply:
-    shell = kernel.shell
-    store_history = not asked.silent and asked.store_history is not False
+    """What ``InteractiveShell.run_cell`` does, without its second compilation and its copies of what is printed."""
+    shell, code, silent = kernel.shell, asked.code, asked.silent
+    store_history = not silent and asked.store_history is not False
     expressions: dict[str, Any] = {}
-    shell.begin()
-    result = None
+    result = failure = None
+    shell.last_error, shell.display_failed = None, False
     try:
         kernel.interrupts.arm()
-        if ours and ours.origin:
-            with executed_at(shell, ours.origin, asked.code):
-                result = shell.run_cell(asked.code, store_history, asked.silent)
-        else:
-            result = shell.run_cell(asked.code, store_history, asked.silent)
-        if asked.user_expressions and result.success:
+        with executed_at(shell, ours.origin, code) if ours and ours.origin else nullcontext():
+            try:
+                cell = code + "\n" if is_plain(code, shell) else shell.transform_cell(code)
+            except Exception:  # noqa: BLE001 - the user's: IPython shows it as the cell's error
+                cell, failure = code, sys.exc_info()
+            running = shell.run_cell_async(
+                code, store_history, silent, transformed_cell=cell, preprocessing_exc_tuple=failure
+            )
+            try:
+                # Without one of these words it cannot be asynchronous; else IPython compiles it to find out.
+                if ("await" in cell or "async" in cell) and shell.should_run_async(
+                    code, transformed_cell=cell, preprocessing_exc_tuple=failure
+                ):
+                    result = (shell.trio_runner or shell.loop_runner)(running)
+                else:
+                    running.send(None)
+            except StopIteration as ended:  # how a coroutine that awaits nothing returns
+                result = ended.value
+            finally:
+                shell.events.trigger("post_execute")
+                if not silent:
+                    shell.events.trigger("post_run_cell", result)
+        if asked.user_expressions and result and result.success:
             expressions = shell.user_expressions(asked.user_expressions)
-    except KeyboardInterrupt:  # it hit IPython around the user's code, or came while the request waited
+    except BaseException:  # noqa: BLE001 - it hit IPython around the user's code, or an interrupt came while the request waited
         shell.showtraceback()
     finally:
         kernel.interrupts.disarm()
@@ -152,6 +229,13 @@ def _run(kernel: Kernel, asked: ExecuteRequest, ours: Ours | None) -> ExecuteRep
     return shell.reply(result, expressions)
 
 
-def _echo(ours: Ours | None) -> bytes | None:
-    """Everybody who sees the input sees who sent it and from where."""
-    return _encode({"zmqkernel": ours}) if ours else None
+def is_plain(code: str, shell: ZMQInteractiveShell) -> bool:
+    """Is this Python and nothing else? IPython tokenizes every cell four times to find out."""
+    if _SPECIAL.search(code):
+        return False
+    # Single lines may be aliases, magics without their %, or exit: but not when they begin with a keyword.
+    if "\n" not in code.rstrip() and not iskeyword(code.partition(" ")[0].rstrip()):
+        return False
+    all_of_it = shell.input_transformer_manager
+    own = (all_of_it.cleanup_transforms, all_of_it.line_transforms, all_of_it.token_transformers)
+    return shell.own_transformers == own and not shell.input_transformers_post

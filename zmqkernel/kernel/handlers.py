@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import platform
-import sys
 from typing import TYPE_CHECKING, Any
 
-from .. import __version__
+from ..protocol import identity
 from ..protocol.messages import (
     CommInfoReply,
     CommInfoRequest,
@@ -17,7 +15,6 @@ from ..protocol.messages import (
     IsCompleteReply,
     IsCompleteRequest,
     KernelInfoReply,
-    LanguageInfo,
     OkReply,
     ShutdownReply,
     ShutdownRequest,
@@ -29,32 +26,11 @@ from .execution import execute
 if TYPE_CHECKING:
     from .dispatch import Kernel, Request
 
-LINKS = {
-    "Python Reference": f"https://docs.python.org/{sys.version_info.major}.{sys.version_info.minor}",
-    "IPython Reference": "https://ipython.org/documentation.html",
-    "zmqkernel": "https://pypi.org/project/zmqkernel",
-}
-
 
 def kernel_info(kernel: Kernel, request: Request) -> KernelInfoReply:
     """Kernel info, on shell and control. Needs nothing that is imported later."""
     del kernel, request
-    version = platform.python_version()
-    return KernelInfoReply(
-        implementation="zmqkernel",
-        implementation_version=__version__,
-        language_info=LanguageInfo(
-            name="python",
-            version=version,
-            mimetype="text/x-python",
-            file_extension=".py",
-            pygments_lexer="ipython3",
-            codemirror_mode={"name": "ipython", "version": 3},
-            nbconvert_exporter="python",
-        ),
-        banner=f"Python {sys.version}\nzmqkernel {__version__}, on IPython. Type '?' for help.\n",
-        help_links=[{"text": text, "url": url} for text, url in LINKS.items()],
-    )
+    return identity.kernel_info()
 
 
 def connect(kernel: Kernel, request: Request) -> dict[str, Any]:
@@ -66,7 +42,7 @@ def connect(kernel: Kernel, request: Request) -> dict[str, Any]:
 def interrupt(kernel: Kernel, request: Request) -> OkReply:
     """Kernel interrupt: what the main thread runs gets a KeyboardInterrupt; nothing happens when it runs nothing."""
     del request
-    kernel.interrupts.send()
+    kernel.interrupt()
     return OkReply()
 
 
@@ -127,7 +103,9 @@ def comm_info(kernel: Kernel, request: Request) -> CommInfoReply:
 
     target = request.message.read(CommInfoRequest).target_name
     comms = dict(get_comm_manager().comms).items()
-    return CommInfoReply({key: {"target_name": comm.target_name} for key, comm in comms if target in (None, comm.target_name)})
+    return CommInfoReply(
+        {key: {"target_name": comm.target_name} for key, comm in comms if target in (None, comm.target_name)}
+    )
 
 
 TABLE: dict[str, Route] = {

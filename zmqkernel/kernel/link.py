@@ -14,7 +14,9 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ..protocol.ring import CHANNELS, HEAD, MAX_MESSAGE, MAX_TEXT, WAITING, RingWriter, pack_sizes
+from ..protocol.layout import HEAD, WAITING
+from ..protocol.layout import HEAD, SLEEPS, WAITING
+from ..protocol.ring import CHANNELS, MAX_MESSAGE, MAX_TEXT, RingWriter, pack_sizes
 from ..protocol.wire import Buffer, Message
 from .descriptors import Captured
 from .outlet import NOBODY, NUMBERS, valid, watch_forks, write_descriptor
@@ -47,7 +49,7 @@ class RingOutlet:
         self._forked = self._immortal = False
         watch_forks(self)
 
-    def send(self, channel: str, *messages: Message) -> None:
+    def send(self, channel: str, *messages: Message, soon: bool = False) -> None:
         if self._forked:
             return  # a child process has no front end: its text goes to fd 1 and 2, its messages nowhere
         number = CHANNELS.index(channel)
@@ -56,7 +58,8 @@ class RingOutlet:
                 self._look(self._marked[0])
             for message in messages:
                 self._message(number, message)
-        self._wake()
+        if not soon:
+            self._wake()
 
     def text(self, stream: str, text: str, owner: Owner | None) -> None:
         if self._forked:
@@ -71,7 +74,7 @@ class RingOutlet:
                 self._until_stored(lambda piece=piece: self._ring.text_of(run, piece))
             gate = self._gates[stream]
             gate.owner, gate.run = owner or NOBODY, run
-        self._wake()
+        self._wake_for(text)
 
     def writer(self, stream: str) -> Callable[[str], int]:
         gate, ring, get, clock = self._gates[stream], self._ring, current.get, time.monotonic
@@ -86,7 +89,7 @@ class RingOutlet:
                     data[at] = 10
                     ring.head = head = head + 1
                     words[HEAD] = head
-                    if words[WAITING]:
+                    if words[WAITING] == SLEEPS:
                         self._wake()
                     return 1
             else:
@@ -110,8 +113,8 @@ class RingOutlet:
                     data[where] = raw
                     ring.head = head = head + length
                     words[HEAD] = head
-                    if words[WAITING]:
-                        self._wake()
+                    if words[WAITING] == SLEEPS:
+                        self._wake_for(text)
                     return size(text)
             self.text(stream, text, owner_now())
             return size(text)
@@ -183,6 +186,15 @@ class RingOutlet:
             self._wake()
             time.sleep(delay)
             delay = min(2 * delay, LONGEST_WAIT)
+
+    def flush(self) -> None:
+        if not self._forked:
+            self._wake()
+
+    def _wake_for(self, text: str) -> None:
+        """Half a line wakes nobody: the other half mostly follows at once, and the supervisor looks often anyway."""
+        if text.endswith("\n") and self._ring.words[WAITING] == SLEEPS:
+            self._wake()
 
     def _wake(self) -> None:
         if self._ring.reader_waits:

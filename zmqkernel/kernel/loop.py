@@ -55,13 +55,19 @@ class UserLoop:
         asyncio.set_event_loop(self._loop)  # asyncio.run() in a cell has unset it
         return self._loop
 
-    def wait(self, ready: Callable[[], bool], seconds: float | None, publish: Callable[[Callable[[], None] | None], None]) -> None:
-        """Run the loop until ``ready()`` or ``seconds`` are over.
+    def wait(
+        self, ready: Callable[[], bool], seconds: float | None, publish: Callable[[Callable[[], None] | None], None]
+    ) -> bool:
+        """Run the loop until ``ready()`` or ``seconds`` are over; False when it cannot be run.
 
         ``publish`` is given a function with which any thread ends the waiting, and None when it is over.
         """
-        loop = self.get()
-        arrived = loop.create_future()
+        try:
+            loop = self.get()
+            arrived = loop.create_future()
+        except Exception:  # noqa: BLE001 - the user's asyncio (a policy, a half import): the kernel waits without a loop then
+            log.bug("the user's event loop cannot be run")
+            return False
 
         def end() -> None:
             if not arrived.done():
@@ -80,10 +86,11 @@ class UserLoop:
                 loop.run_until_complete(arrived)
         except KeyboardInterrupt:
             pass  # it was for a callback that would not end: the next request is served now
-        except BaseException as error:  # a background task left with SystemExit, or stopped the loop: neither ends the kernel
+        except BaseException as error:  # noqa: BLE001 - a background task left with SystemExit, or stopped the loop
             log.say(f"the user's event loop was left by {error!r}")
         finally:
             publish(None)
             arrived.cancel()
             if timer:
                 timer.cancel()
+        return True

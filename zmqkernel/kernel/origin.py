@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import io
 import linecache
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..protocol.messages import Origin
@@ -33,11 +33,11 @@ def executed_at(shell: ZMQInteractiveShell, origin: Origin, code: str) -> Iterat
     before = names.get("__file__", _MISSING)
     if origin.path:
         names["__file__"] = origin.path
-    shell.compile.place = Place(origin.path or origin.uri, origin.line, code)
+    shell.compile.enter(Place(origin.path or origin.uri, origin.line, code))
     try:
         yield
     finally:
-        shell.compile.place = None
+        shell.compile.leave()
         if before is not _MISSING:
             names["__file__"] = before
         elif names.get("__file__") == origin.path:
@@ -50,10 +50,11 @@ class Place:
     def __init__(self, name: str, line: int, code: str) -> None:
         self.name = name
         self._line = line
-        self._code = code
+        self._code = code.rstrip("\n")
 
     def line_of(self, code: str) -> int | None:
         """The line of the cell, or of its tail that a cell magic runs; None when ``code`` is something else."""
+        code = code.rstrip("\n")  # IPython ends a magic's body with a newline
         head = self._code.removesuffix(code) if code else self._code
         if head and (head == self._code or not head.endswith("\n")):
             return None
@@ -92,7 +93,7 @@ def split_lines(text: str) -> list[str]:
 
 def _stamp(name: str) -> tuple[int, int] | None:
     try:
-        status = os.stat(name)
+        status = Path(name).stat()
     except (OSError, ValueError):
         return None  # not saved yet, or no file at all (untitled:Untitled-1)
     return status.st_mtime_ns, status.st_size

@@ -16,6 +16,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
+from itertools import repeat
 from typing import Any, Protocol
 
 import msgspec
@@ -50,8 +51,11 @@ TAIL_IDLE = 0.1
 class Outlet(Protocol):
     """Where the kernel's messages and text go. Every method may be called from any thread and from signal handlers."""
 
-    def send(self, channel: str, *messages: Message) -> None:
-        """Send messages on ``iopub``, ``shell``, ``control`` or ``stdin``; several go in order with one wake-up."""
+    def send(self, channel: str, *messages: Message, soon: bool = False) -> None:
+        """Send messages on ``iopub``, ``shell``, ``control`` or ``stdin``; several go in order with one wake-up.
+
+        ``soon``: wake nobody for them. They go with what follows, or within some tens of milliseconds.
+        """
         ...
 
     def text(self, stream: str, text: str, owner: Owner | None) -> None:
@@ -60,6 +64,10 @@ class Outlet(Protocol):
 
     def writer(self, stream: str) -> Callable[[str], int]:
         """The ``write`` of a text stream: like :meth:`text` for whoever owns output now, and fast."""
+        ...
+
+    def flush(self) -> None:
+        """Somebody wants to see now what was written."""
         ...
 
     def settle(self, owner: Owner | None) -> None:
@@ -106,13 +114,17 @@ class SocketOutlet:
         self._next = self._active_until = 0.0
         watch_forks(self)
 
-    def send(self, channel: str, *messages: Message) -> None:
+    def send(self, channel: str, *messages: Message, soon: bool = False) -> None:
         if self._forked:
             return  # a child process has no front end: its text goes to fd 1 and 2, its messages nowhere
-        self._wait_for_room()
+        if len(self._queue) >= MANY or self._heavy > HEAVY:
+            self._wait_for_room()
         for message in messages:
-            self._heavy += _weight(message)
-        self._queue.extend([(channel, message) for message in messages])
+            if message.buffers or len(message.content_json) > LIGHT:
+                self._heavy += _weight(message)
+        self._queue.extend(zip(repeat(channel), messages, strict=False))
+        if soon:
+            return
         self._urgent = True
         if not self._woken:
             self._woken = True
@@ -147,10 +159,17 @@ class SocketOutlet:
 
         return write
 
+    def flush(self) -> None:
+        """Nothing to do: the first write after a pause has woken the io thread, and it comes back every few ms."""
+
     def settle(self, owner: Owner | None) -> None:
         if self._captured and not self._forked:
             self._captured.flush()
-            self._take_tails(wait=True)
+            for tail in self._tails:
+                # Mostly there is nothing: two system calls say so. A thread that takes something now has it queued soon.
+                if os.lseek(tail.file, 0, os.SEEK_END) != tail.position or self._tail_lock.locked():
+                    self._take_tails(wait=True)
+                    break
             self._tail_owner = owner
             self._active_until = time.monotonic() + ACTIVE
 
@@ -237,8 +256,8 @@ class SocketOutlet:
             item = items[at]
             if isinstance(item, _Run):
                 self._drained = item
-            else:
-                yield item  # pyright: ignore[reportReturnType]
+            elif isinstance(item, tuple):
+                yield item
                 self._heavy -= _weight(item[1])
         yield from self._streams(items, start, count)
 
@@ -308,7 +327,8 @@ def _weight(message: Message) -> int:
 def valid(text: str) -> str:
     """``text`` with lone surrogates replaced; pairs become the character that they mean."""
     try:
-        text.isascii() or text.encode()
+        if not text.isascii():
+            text.encode()
     except UnicodeEncodeError:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text

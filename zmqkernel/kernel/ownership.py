@@ -10,13 +10,17 @@ output belongs to the cell that runs, or ran last.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import ContextVar
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 
 class Owner(msgspec.Struct, frozen=True, eq=False):
@@ -54,10 +58,8 @@ def owner() -> Owner | None:
     return found
 
 
-def set_foreground(owner: Owner | None) -> None:
-    """Called by the execution loop: this cell runs now, and stays the foreground until the next one."""
-    global _foreground
-    _foreground = owner
+set_foreground: Callable[[Owner | None], None] = partial(setattr, sys.modules[__name__], "_foreground")
+"""Called by the execution loop: this cell runs now, and stays the foreground until the next one."""
 
 
 def foreground() -> Owner | None:
@@ -72,6 +74,8 @@ def install(inherit: bool | None = None) -> None:
         inherit = os.environ.get("ZMQKERNEL_THREAD_OUTPUT") != "foreground"
     if not inherit or _originals:
         return
+    from concurrent.futures import ThreadPoolExecutor  # 5 ms that kernel_info need not wait for
+
     start, submit = _originals = threading.Thread.start, ThreadPoolExecutor.submit
 
     def start_inheriting(self: threading.Thread) -> None:
@@ -91,6 +95,8 @@ def uninstall() -> None:
     """Undo :func:`install`."""
     global _originals
     if _originals:
+        from concurrent.futures import ThreadPoolExecutor
+
         threading.Thread.start, ThreadPoolExecutor.submit = _originals
         _originals = None
 

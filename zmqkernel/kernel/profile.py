@@ -35,7 +35,7 @@ def load_config() -> Config:
 
         try:
             config.merge(PyFileConfigLoader(name, path=str(directory())).load_config())
-        except Exception:  # the user's code: a kernel that starts with the defaults is more use than none
+        except Exception:  # noqa: BLE001 - the user's code: a kernel that starts with the defaults is more use than none
             log.bug(f"{path} was not loaded")
     return config
 
@@ -46,7 +46,7 @@ def run_startup(shell: ZMQInteractiveShell) -> None:
     for extension in application.get("extensions", []):
         try:
             shell.extension_manager.load_extension(extension)
-        except Exception:  # the user's code, as above
+        except Exception:  # noqa: BLE001 - the user's code, as above
             log.bug(f"extension {extension} was not loaded")
     for line in application.get("exec_lines", []):
         shell.run_cell(line, store_history=False)

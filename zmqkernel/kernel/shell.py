@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import re
 import traceback
 from contextlib import AbstractContextManager, nullcontext
-from keyword import iskeyword
 from typing import TYPE_CHECKING, Any
 
 from IPython.core import page
@@ -28,37 +26,43 @@ if TYPE_CHECKING:
 
     from .dispatch import Kernel
 
-_SPECIAL = re.compile(r"[%!?]|\A\s|^\s*[,;/]|\A(>>>|In \[|\.\.\.)", re.MULTILINE)
-"""What IPython's own transformations look for: magics, shell commands, help, escapes, indentation and prompts."""
-
 
 class DocumentCompiler(CachingCompiler):
-    """IPython's compiler; while ``place`` is set, the cell gets the name and the lines of its document (see origin.py)."""
-
-    place: Place | None = None
-    executed = ExecutedText()
+    """IPython's compiler; between ``enter`` and ``leave`` the cell gets the name and the lines of its document."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._blank = ("", 0)
+        self._executed = ExecutedText()
+        self._place = Place("", 0, "")
+        self._line = 0
 
-    def cache(self, transformed_code: str, number: int = 0, raw_code: str | None = None) -> str:
+    def enter(self, place: Place) -> None:
+        """The next cell stands at ``place``. Other cells go IPython's way, without a detour through here."""
+        self._place = place
+        self.cache = self._cache_in_document
+        self.ast_parse = self._parse_in_document
+
+    def leave(self) -> None:
+        """Undo ``enter``."""
+        del self.cache, self.ast_parse
+
+    def _cache_in_document(self, transformed_code: str, number: int = 0, raw_code: str | None = None) -> str:
         raw = transformed_code if raw_code is None else raw_code
-        line = self.place.line_of(raw) if self.place else None
-        if self.place is None or line is None:
+        line = self._place.line_of(raw)
+        if line is None:
             return super().cache(transformed_code, number, raw_code)
         code = raw.lstrip()
-        line += raw[: len(raw) - len(code)].count("\n")  # IPython drops leading blank lines
+        self._line = line + raw[: len(raw) - len(code)].count("\n")  # IPython drops leading blank lines
         # A cell magic becomes one line: then the text to show is the user's. Else it is what was compiled.
         shown = transformed_code if transformed_code.count("\n") >= code.rstrip().count("\n") else code
-        self.executed.record(self.place.name, line, shown)
-        self._blank = (self.place.name, line)
-        return self.place.name
+        self._executed.record(self._place.name, self._line, shown)
+        return self._place.name
 
-    def ast_parse(self, source: str, filename: str = "<unknown>", symbol: str = "exec") -> ast.AST:
-        name, line = self._blank
-        if filename == name:
-            source = "\n" * line + source  # rather than shifting the tree: a SyntaxError has the right line as well
+    def _parse_in_document(self, source: str, filename: str = "<unknown>", symbol: str = "exec") -> ast.AST:
+        if filename == self._place.name:
+            source = (
+                "\n" * self._line + source
+            )  # rather than shifting the tree: a SyntaxError has the right line as well
         return super().ast_parse(source, filename, symbol)
 
 
@@ -84,38 +88,38 @@ class ZMQInteractiveShell(InteractiveShell):
     autoindent = Bool(False)
     exiter = Instance(ZMQExitAutocall)
     kernel = AnyTrait()
+    compile: DocumentCompiler
+    payload_manager: Any
+    extension_manager: Any
     keepkernel_on_exit = None
 
     def __init__(self, kernel: Kernel, **kwargs: Any) -> None:
         runners = InteractiveShell.loop_runner_map
         self.loop_runner_map = {**runners, "asyncio": (kernel.main.loop, True)}
         self.last_error: Error | None = None
-        self._display_failed = False
+        self.display_failed = self._made = False
+        self._completer: Any = None
         super().__init__(kernel=kernel, **kwargs)
         self.loop_runner = kernel.main.loop
         # For good, not for each cell: get_ipython() and display() are there for threads and tasks between cells as well.
         self.builtin_trap.__enter__()
         own = self.input_transformer_manager
-        self._own_transformers = [*own.cleanup_transforms], [*own.line_transforms], [*own.token_transformers]
+        self.own_transformers = [*own.cleanup_transforms], [*own.line_transforms], [*own.token_transformers]
         # tqdm asks the configuration whether it runs in a notebook.
-        self.config.setdefault("IPKernelApp", {})
+        self.config.IPKernelApp.tqdm = "zmqkernel"
+        self._made = True
 
     # --- one cell ----------------------------------------------------------------------------------------------------
-
-    def begin(self) -> None:
-        """A cell begins."""
-        self.last_error = None
-        self._display_failed = False
 
     def reply(self, result: ExecutionResult | None, expressions: dict[str, Any]) -> ExecuteReply:
         """The content of the execute_reply; ``result`` is None when the cell was interrupted around user code."""
         reply = ExecuteReply("ok", self.execution_count - 1, self.payload_manager.read_payload(), expressions)
         self.payload_manager.clear_payload()
-        if result is None or not result.success or self._display_failed:
+        if result is None or not result.success or self.display_failed:
             error = self.last_error
             if error is None:  # IPython only prints some: a magic's UsageError
                 cause = result and (result.error_before_exec or result.error_in_exec)
-                error = Error(type(cause).__name__, str(cause), [])
+                error = Error(type(cause).__name__, text_of(cause), [])
             reply.status = "error"
             reply.ename, reply.evalue, reply.traceback = error.ename, error.evalue, error.traceback
         return reply
@@ -142,12 +146,8 @@ class ZMQInteractiveShell(InteractiveShell):
         super().showtraceback(exc_tuple, *args, **kwargs)
 
     def _showtraceback(self, etype: type[BaseException], evalue: BaseException, stb: list[str]) -> None:
-        try:
-            text = str(evalue)
-        except Exception:  # user code: the error must be shown though its __str__ raises
-            text = "<the exception cannot be shown: its __str__ raised>"
-        self.last_error = Error(etype.__name__, text, stb)
-        self._display_failed = self._display_failed or self.displayhook.is_active
+        self.last_error = Error(etype.__name__, text_of(evalue), stb)
+        self.display_failed = self.display_failed or self.displayhook.is_active
         cell = owner()
         self.kernel.outlet.settle(cell)
         self.kernel.publish("error", self.last_error, owner=cell)
@@ -164,29 +164,31 @@ class ZMQInteractiveShell(InteractiveShell):
         """Write what was executed since the last time to IPython's history file."""
         self.history_manager.writeout_cache()
 
-    def transform_cell(self, raw_cell: str) -> str:
-        # IPython tokenizes every cell four times, looking for what a regular expression can rule out in plain Python.
-        if self._is_plain(raw_cell):
-            return raw_cell if raw_cell.endswith("\n") else raw_cell + "\n"
-        return super().transform_cell(raw_cell)
+    # --- IPython's completer: 10 ms and a megabyte that our own completion does not need ------------------------------
 
-    def _is_plain(self, cell: str) -> bool:
-        transformers = self.input_transformer_manager
-        return (
-            not _SPECIAL.search(cell)
-            # Single lines may be aliases, magics without their %, or exit: but not when they begin with a keyword.
-            and ("\n" in cell.rstrip() or iskeyword(cell.partition(" ")[0].rstrip()))
-            and self._own_transformers
-            == (transformers.cleanup_transforms, transformers.line_transforms, transformers.token_transformers)
-            and not self.input_transformers_post
-        )
+    def init_completer(self) -> None:
+        """Put off until somebody asks: code that uses ``shell.Completer``, or ``%config``."""
 
-    def should_run_async(self, raw_cell: str, *, transformed_cell: str | None = None, **keys: Any) -> bool:
-        # IPython compiles the cell to find out. Without one of these words it cannot be asynchronous.
-        text = transformed_cell or raw_cell
-        if "await" not in text and "async" not in text:
-            return False
-        return super().should_run_async(raw_cell, transformed_cell=transformed_cell, **keys)
+    @property
+    def Completer(self) -> Any:  # noqa: N802 - IPython's name
+        if self._completer is None:
+            super().init_completer()
+        return self._completer
+
+    @Completer.setter
+    def Completer(self, completer: Any) -> None:  # noqa: N802
+        self._completer = completer
+
+    @property
+    def configurables(self) -> list[Any]:
+        """What ``%config`` knows."""
+        if self._made and self._completer is None:
+            super().init_completer()
+        return self._configurables
+
+    @configurables.setter
+    def configurables(self, configurables: list[Any]) -> None:
+        self._configurables = configurables
 
     # --- what a front end does instead of a terminal -----------------------------------------------------------------
 
@@ -199,7 +201,9 @@ class ZMQInteractiveShell(InteractiveShell):
         super().init_hooks()
         self.set_hook("show_in_pager", page.as_hook(self._page), 99)
 
-    def _page(self, text: str | dict[str, Any], start: int = 0, screen_lines: int = 0, pager_cmd: object = None) -> None:
+    def _page(
+        self, text: str | dict[str, Any], start: int = 0, screen_lines: int = 0, pager_cmd: object = None
+    ) -> None:
         del screen_lines, pager_cmd
         data = text if isinstance(text, dict) else {"text/plain": text}
         self.payload_manager.write_payload({"source": "page", "data": data, "start": max(0, start)})
@@ -224,3 +228,11 @@ class ZMQInteractiveShell(InteractiveShell):
     @default("exiter")
     def _default_exiter(self) -> ZMQExitAutocall:
         return ZMQExitAutocall(self)
+
+
+def text_of(error: object) -> str:
+    """``str(error)``, whatever the user's class makes of it."""
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - user code: the error must be shown though its __str__ raises
+        return "<the exception cannot be shown: its __str__ raised>"

@@ -38,7 +38,8 @@ class OutStream(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        """Nothing to do: nothing is held back."""
+        """Nothing is held back, but the reader may wait for the end of a line."""
+        self._outlet.flush()
 
     def close(self) -> None:
         """Nothing is closed."""
@@ -86,7 +87,8 @@ class _Bytes(io.BufferedIOBase):
         return view.nbytes
 
     def flush(self) -> None:
-        """Nothing to do: nothing is held back."""
+        """As of the text stream."""
+        self._text.flush()
 
     def close(self) -> None:
         """Nothing is closed."""

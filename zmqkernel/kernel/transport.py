@@ -8,6 +8,7 @@ Only the constructor runs elsewhere: it binds, so that a client can connect befo
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import threading
@@ -31,7 +32,9 @@ FLOOD = 1000
 
 # A cell is seven messages of seven frames. pyzmq's multipart calls are Python and cost three times what these do.
 _send, _recv, _get = PlainSocket.send, PlainSocket.recv, PlainSocket.get
-_MORE, _NOBLOCK, _HAS_MORE, _EVENTS, _READABLE = map(int, (zmq.SNDMORE, zmq.NOBLOCK, zmq.RCVMORE, zmq.EVENTS, zmq.POLLIN))
+_MORE, _NOBLOCK, _HAS_MORE, _EVENTS, _READABLE = map(
+    int, (zmq.SNDMORE, zmq.NOBLOCK, zmq.RCVMORE, zmq.EVENTS, zmq.POLLIN)
+)
 
 Accept = Callable[[str, Message], None]
 
@@ -39,7 +42,7 @@ Accept = Callable[[str, Message], None]
 class Outgoing(Protocol):
     """What the io thread sends: :class:`~zmqkernel.kernel.outlet.SocketOutlet`."""
 
-    def drain(self) -> Iterator[tuple[Channel, Message]]: ...
+    def drain(self) -> Iterator[tuple[str, Message]]: ...
 
     def due(self) -> float: ...
 
@@ -55,7 +58,7 @@ class Transport:
         self.orphaned: Callable[[], None] | None = None
         self._wire = wire
         self._context = zmq.Context()
-        self._sockets: dict[Channel, zmq.Socket[bytes]] = {}
+        self._sockets: dict[str, zmq.Socket[bytes]] = {}
         mask = os.umask(0o077)  # ipc: the socket file is nobody else's
         try:
             for channel in CHANNELS:
@@ -120,28 +123,30 @@ class Transport:
     def _bind_port(self, socket: zmq.Socket[bytes], channel: Channel) -> None:
         info = self.info
         if info.transport == "ipc" and not info.port(channel):
-            taken = (os.path.exists(f"{info.ip}-{port}") for port in range(1, 10_000))
-            setattr(info, f"{channel}_port", 1 + list(taken).index(False))
+            free = (port for port in itertools.count(1) if not os.access(f"{info.ip}-{port}", os.F_OK))
+            setattr(info, f"{channel}_port", next(free))
         socket.bind(info.endpoint(channel))
         if not info.port(channel):
-            setattr(info, f"{channel}_port", int(socket.last_endpoint.rpartition(b":")[2]))
+            setattr(info, f"{channel}_port", int(socket.getsockopt_string(zmq.LAST_ENDPOINT).rpartition(":")[2]))
 
     def _run(self) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # interrupts are the main thread's
         poller = zmq.Poller()
-        channels: dict[object, Channel] = {socket: channel for channel, socket in self._sockets.items()}
-        for source in (*channels, self._wake):
+        takers: dict[object, Callable[[], object]] = {self._wake: partial(os.eventfd_read, self._wake)}
+        for channel, socket in self._sockets.items():
+            takers[socket] = partial(self._receive, channel, socket)
+        takers[self._sockets["hb"]] = self._echo
+        takers[self._sockets["iopub"]] = self._welcome
+        for source in takers:
             poller.register(source, zmq.POLLIN)
         parent = self._watch_parent(poller)
         while not self._stopping:
             for source, _ in poller.poll(self._timeout()):
-                if source in channels:
-                    self._receive(channels[source])
-                elif source == parent:
+                if source == parent:
                     poller.unregister(source)
                     self._leave()
                 else:
-                    os.eventfd_read(self._wake)
+                    takers[source]()
             while self._calls:
                 self._calls.popleft()()
             self._send()
@@ -150,9 +155,9 @@ class Transport:
             socket.close()
         self._context.term()
 
-    def _timeout(self) -> float | None:
+    def _timeout(self) -> int | None:
         seconds = self._outgoing.due() if self._outgoing else None
-        return None if seconds is None or seconds == float("inf") else seconds * 1000
+        return None if seconds is None or seconds == float("inf") else int(seconds * 1000 + 0.999)
 
     def _watch_parent(self, poller: zmq.Poller) -> int | None:
         if self._parent <= 1:
@@ -169,30 +174,25 @@ class Transport:
         if self.orphaned:
             self.orphaned()
 
-    def _receive(self, channel: Channel) -> None:
-        socket = self._sockets[channel]
+    def _receive(self, channel: str, socket: zmq.Socket[bytes]) -> None:
         for _ in range(FLOOD):
-            if not _get(socket, _EVENTS) & _READABLE:
+            if not int(_get(socket, _EVENTS)) & _READABLE:
                 return
             frames = [_recv(socket, _NOBLOCK)]
             while _get(socket, _HAS_MORE):
                 frames.append(_recv(socket, _NOBLOCK))
-            if channel == "hb":
-                socket.send_multipart(frames)
-            elif channel == "iopub":
-                self._welcome(frames[0])
-            else:
-                self._deliver(channel, frames)
+            try:
+                self._accept(channel, self._wire.unpack(frames))
+            except RemoteProtocolError as error:
+                log.say(f"dropped on {channel}: {error}")
+            except Exception:  # noqa: BLE001 - the boundary of the io thread: whatever one message does, the next one is served
+                log.bug(f"a message on {channel} was not accepted")
 
-    def _deliver(self, channel: Channel, frames: list[bytes]) -> None:
-        try:
-            self._accept(channel, self._wire.unpack(frames))
-        except RemoteProtocolError as error:
-            log.say(f"dropped on {channel}: {error}")
-        except Exception:  # the boundary of the io thread: whatever one message does, the next one is served
-            log.bug(f"a message on {channel} was not accepted")
+    def _echo(self) -> None:
+        self._sockets["hb"].send_multipart(self._sockets["hb"].recv_multipart())
 
-    def _welcome(self, subscription: bytes) -> None:
+    def _welcome(self) -> None:
+        subscription = self._sockets["iopub"].recv()
         if subscription[:1] == b"\1":
             topic = subscription[1:]
             content = {"subscription": topic.decode("utf-8", "replace")}

@@ -17,6 +17,9 @@ DEFAULT_SIZE = 4 * 1024 * 1024
 # Indices of u64 words in the header. HEAD is stored by the writer only; TAIL and the notes by the reader only.
 MAGIC_WORD, SIZE, HEAD, TAIL, WAITING = range(5)
 
+# Values of WAITING. A reader that naps looks again by itself within milliseconds: text need not wake it, messages do.
+AWAKE, NAPS, SLEEPS = range(3)
+
 
 def format_ring(memory: memoryview) -> None:
     """Write the header of a new, zero-filled ring."""

@@ -36,7 +36,7 @@ from typing import Literal
 import msgspec
 
 from .errors import RemoteProtocolError
-from .layout import HEAD, HEADER, MAGIC, MAGIC_WORD, SIZE, TAIL, WAITING, format_ring
+from .layout import AWAKE, HEAD, HEADER, MAGIC, MAGIC_WORD, SIZE, SLEEPS, TAIL, WAITING, format_ring
 from .wire import Buffer
 
 NOTES = (1024, 1536)
@@ -92,9 +92,9 @@ class RingWriter:
 
     @property
     def reader_waits(self) -> bool:
-        """Has the reader gone to sleep? Asking also takes the note back: whoever gets True wakes it."""
+        """Does the reader nap or sleep? Asking also takes the note back: whoever gets True wakes it."""
         if self.words[WAITING]:
-            self.words[WAITING] = 0
+            self.words[WAITING] = AWAKE
             return True
         return False
 
@@ -214,13 +214,9 @@ class RingReader:
                 self.frames, self._stream = frames, stream
                 self._execution = bytes(memory[offset + _NOTE.size : offset + _NOTE.size + length])
 
-    def wait(self) -> bool:
-        """Note that the reader is about to sleep; False when there is something to read after all.
-
-        Neither side has a memory barrier here (the writer's would cost more than the write), so in one case of many
-        millions the writer misses the note: sleep with a time limit.
-        """
-        self._words[WAITING] = 1
+    def wait(self, how: int = SLEEPS) -> bool:
+        """Note that the reader is about to sleep or nap; False when there is something to read after all."""
+        self._words[WAITING] = how
         return self._words[HEAD] == self.position
 
     @property

@@ -86,7 +86,7 @@ class Supervisor:
         stalled = self._door.stalled  # then the kernel is not read, however much it has to say
         if more or not (stalled or self._kernel.ready_to_sleep()):
             return 0
-        wait = min(self._heartbeat_due - time.monotonic(), self._kernel.deadline(self._relay.state == "busy"))
+        wait = min(self._heartbeat_due - time.monotonic(), self._kernel.deadline(self._relay.is_busy))
         if stalled or self._journal.has_staged:
             wait = min(wait, 0.02)
         return max(0, math.ceil(wait * 1000))
@@ -160,7 +160,7 @@ class Supervisor:
         self._record.save(self._session)
 
     def _leave(self) -> None:
-        self._lock.note(ready=False)  # whoever wants the session now waits until we are gone
+        self._lock.note(ready=False)
         if self._kernel.wanted:
             self._relay.event("close", {})
             self._record.closed = True
@@ -190,6 +190,9 @@ class Supervisor:
         """End the kernel, politely first; then start another or end the session. ``answer`` is called then."""
 
         def ended() -> None:
+            if not restart:
+                # Before the answer: whoever wants the session now must wait until we are gone, not knock at this door.
+                self._lock.note(ready=False)
             answer()
             if not restart:
                 self._stop = True

@@ -18,6 +18,7 @@ import zmq
 
 from ..protocol.connection import ConnectionInfo
 from ..protocol.errors import RemoteProtocolError
+from ..protocol.layout import NAPS, SLEEPS
 from ..protocol.ring import LargeParts, Mark, Parts, RingReader, Text, unpack_parts
 from ..protocol.wire import Message, Wire, message_of
 from .frames import send_frames
@@ -25,6 +26,8 @@ from .frames import send_frames
 BUSY_TAIL = 0.02
 IDLE_TAIL = 0.5
 """How often the captured descriptors' files are looked at, in seconds, while a cell runs and between cells."""
+NAP = 0.002
+"""Seconds between looks at the ring while text flows: it is cheaper for both sides than a wake-up for every line."""
 CHUNK = 64 * 1024
 
 Context = zmq.Context[zmq.Socket[bytes]]
@@ -52,6 +55,7 @@ class RingLink:
         self._owner = ""
         self._large: list[Path] = []
         self._looked = 0.0
+        self._flows = False
         self.pollable: list[int | zmq.Socket[bytes]] = [self._fifo]
 
     def send(self, channel: str, message: Message) -> None:
@@ -61,10 +65,12 @@ class RingLink:
 
     def ready_to_sleep(self) -> bool:
         """Ask the kernel to wake us; False when there is something to read already."""
-        return self._ring.wait()
+        return self._ring.wait(NAPS if self._flows else SLEEPS)
 
     def deadline(self, busy: bool) -> float:
-        """Seconds until the files want to be looked at again."""
+        """Seconds until the ring and the files want to be looked at again."""
+        if self._flows:
+            return NAP
         return max(0.0, self._looked + (BUSY_TAIL if busy else IDLE_TAIL) - time.monotonic())
 
     def woken(self) -> None:
@@ -76,7 +82,9 @@ class RingLink:
 
     def receive(self, said: Said) -> bool:
         """Hand over what the kernel has said since; True when there is more already."""
+        self._flows = False
         for item in self._ring.read():
+            self._flows = isinstance(item, Text)
             if isinstance(item, Text):
                 said.text(item.stream, item.execution, item.data.decode("utf-8", "replace"))
             elif isinstance(item, Mark):
@@ -144,12 +152,14 @@ class DescriptorTail:
 
     def take(self, said: Said, owner: str, upto: int | None, final: bool = False) -> None:
         """Hand over the bytes up to offset ``upto`` (None: all that are there)."""
-        end = os.fstat(self._descriptor).st_size if upto is None else upto
+        size = os.fstat(self._descriptor).st_size
+        if size < self._offset:
+            self._offset = 0  # a child has truncated it (echo > /dev/stdout): what is there now is new
+        end = size if upto is None else min(upto, size)
         while self._offset < end:
             data = os.pread(self._descriptor, min(CHUNK, end - self._offset), self._offset)
             if not data:
-                self._offset = end  # the file is shorter than the kernel said: somebody has truncated it
-                break
+                break  # truncated just now: the next look begins anew
             self._offset += len(data)
             text = self._decode.decode(data)
             if text:

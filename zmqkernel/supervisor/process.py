@@ -69,7 +69,7 @@ class KernelProcess:
             (os.POSIX_SPAWN_OPEN, 1, str(directory / "fd1"), append, 0o600),
             (os.POSIX_SPAWN_OPEN, 2, str(directory / "fd2"), append, 0o600),
         ]
-        back = os.getcwd()  # noqa: PTH109  Path.cwd() would only wrap it
+        back = os.getcwd()
         try:
             # subprocess takes as long to import as the supervisor has to lose; nobody else looks at our directory.
             os.chdir(cwd)

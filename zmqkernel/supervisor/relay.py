@@ -71,6 +71,11 @@ class Relay:
         self.internal: dict[str, Any] = {}
         """msg_id of a request of the supervisor's own to the callable that gets the reply."""
 
+    @property
+    def is_busy(self) -> bool:
+        """A cell runs, or was sent to the kernel."""
+        return self.state == "busy" or bool(self.pending)
+
     # --- journal ---------------------------------------------------------------------------------------------------
 
     def stage(self, kind: str, message: Message, execution: str) -> Record:

@@ -78,6 +78,10 @@ function M.show(execution)
   end
   local known = marks[execution.execution]
   local row = math.min(range["end"].line, vim.api.nvim_buf_line_count(buf) - 1)
+  if known and execution.version ~= (vim.lsp.util.buf_versions or {})[buf] then
+    -- The text has moved on since; so has the mark, by itself.
+    row = vim.api.nvim_buf_get_extmark_by_id(buf, namespace, known.id, {})[1] or row
+  end
   local id = vim.api.nvim_buf_set_extmark(buf, namespace, row, 0, {
     id = known and known.id or nil,
     virt_text = { status_of(execution) },

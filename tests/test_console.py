@@ -1,0 +1,149 @@
+"""``zmqkernel attach`` in a terminal of its own."""
+
+from __future__ import annotations
+
+import re
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from zmqkernel.client import Client
+
+PROMPT = r"In \[\d+\]: $"
+
+
+@pytest.fixture
+def project(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    project = tmp_path / "shop"
+    project.mkdir()
+    (project / "pyproject.toml").touch()
+    monkeypatch.chdir(project)
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    return project
+
+
+Attach = Callable[[], "pexpect.spawn[str]"]
+
+
+@pytest.fixture
+def attach(project: Path) -> Iterator[Attach]:
+    opened: list[pexpect.spawn[str]] = []
+
+    def attach() -> pexpect.spawn[str]:
+        child = pexpect.spawn(
+            sys.executable, ["-m", "zmqkernel", "attach"], encoding="utf-8", timeout=60, dimensions=(40, 120)
+        )
+        opened.append(child)
+        return child
+
+    yield attach
+    for child in opened:
+        child.close(force=True)
+
+
+@pytest.fixture
+def other(project: Path) -> Iterator[Client]:
+    with Client.connect(sender="neovim 77") as client:
+        yield client
+
+
+def run(child: pexpect.spawn[str], code: str, *answers: str) -> None:
+    """Type code, expect each answer, then the prompt."""
+    child.sendline(code)
+    for answer in answers:
+        child.expect(answer)
+    child.expect(PROMPT)
+
+
+def test_a_prompt(attach: Attach) -> None:
+    child = attach()
+    child.expect(PROMPT)
+    run(child, "1 + 1", re.escape("Out[1]: 2"))
+    child.sendline("for i in range(3):")
+    child.expect(r"\.\.\.: ")
+    child.sendline("print('v', i)")
+    child.expect(r"\.\.\.: ")
+    run(child, "", "v 2")
+    child.sendline("name = input('who? ')")
+    child.expect(r"\r\nwho\? ")
+    run(child, "Ada")
+    run(child, "print('hi', name)", "\nhi Ada")
+    run(child, "len?", "Return the number of items")
+    run(child, "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "KernelDied: the kernel died")
+    run(child, "1 + 2", re.escape("Out[1]: 3"))
+    child.sendeof()
+    child.expect("detached; the session goes on. Back to it: zmqkernel attach shop")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+    with Client.connect("shop", start=False) as client:
+        assert client.info().state == "idle"
+
+
+def test_ctrl_c_interrupts_what_this_terminal_runs(attach: Attach) -> None:
+    child = attach()
+    child.expect(PROMPT)
+    child.sendline("import time; print('be' 'gun'); time.sleep(60)")
+    child.expect("begun")
+    child.sendintr()
+    child.expect("KeyboardInterrupt")
+    child.expect(PROMPT)
+    child.send("half a li")
+    child.expect("half a li")
+    child.sendintr()
+    child.expect(PROMPT)
+    run(child, "'still here'", "Out.*'still here'")
+    child.sendline("exit")
+    child.expect("detached")
+
+
+def test_others_are_seen_with_their_name(attach: Attach, other: Client) -> None:
+    child = attach()
+    child.expect(PROMPT)
+    other.execute("print('from elsewhere')\n40 + 2").wait()
+    child.expect(r"neovim 77  In \[1\]")
+    child.expect("from elsewhere")
+    child.expect(re.escape("Out[1]: 42"))
+    execution = other.execute("z = input('pass? ')")
+    child.expect(r"asks: pass\? ")
+    child.sendline("")
+    child.expect(r"\r\npass\? ")
+    child.sendline("sesame")
+    assert execution.wait(60).status == "ok"
+    assert other.execute("z").outputs()[0].data == {"text/plain": "'sesame'"}
+    other.shutdown()
+    child.expect("the session was shut down")
+    child.sendline("")
+    child.expect(pexpect.EOF)
+
+
+def test_a_running_cell_is_shown_from_its_beginning_and_asked_about(attach: Attach, other: Client) -> None:
+    running = other.execute("import time\nprint('begin')\nfor i in range(600): time.sleep(0.1)")
+    next(running)
+    child = attach()
+    child.expect(r"neovim 77  In \[1\]")
+    child.expect("begin")
+    child.sendintr()
+    child.expect("a cell of neovim 77; interrupt it")
+    child.sendline("n")
+    child.expect(PROMPT)
+    child.sendline("print('mine')")
+    wait_until(lambda: len(other.info().queued) == 1)
+    child.sendintr()
+    child.expect("another client's cell runs before yours; interrupt it")
+    child.sendline("y")
+    child.expect("KeyboardInterrupt")
+    child.expect("\r\nmine")
+    child.expect(PROMPT)
+    assert running.wait(60).ename == "KeyboardInterrupt"
+
+
+def wait_until(ready: Callable[[], bool]) -> None:
+    event = threading.Event()
+    while not ready():
+        event.wait(0.01)
