@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from zmqkernel.client import Client
+from zmqkernel.client.discovery import start
 from zmqkernel.paths import Session
 from zmqkernel.protocol.errors import ZmqKernelError
 from zmqkernel.protocol.messages import Origin
@@ -176,8 +177,6 @@ def test_shutdown_leaves_nothing_running_and_the_journal_readable(session: Sessi
     assert not session.connection_file.exists()
     assert not session.jupyter_file.exists()
     assert not session.sockets.exists()
-    from zmqkernel.client.discovery import start
-
     start(session, with_kernel=False)
     with Client.connect(session, start=False) as reader:
         texts = [r.data["text"] for r in reader.follow(until_end=True) if r.msg_type == "stream"]
@@ -194,8 +193,6 @@ def test_a_session_can_be_started_right_after_its_shutdown(session: Session) -> 
 
 
 def test_an_unclean_end_begins_an_epoch_and_says_so(session: Session) -> None:
-    from zmqkernel.client.discovery import start
-
     with Client.connect(session) as client:
         client.execute("print('before the crash')").wait(20)
         info = client.info()
@@ -210,6 +207,21 @@ def test_an_unclean_end_begins_an_epoch_and_says_so(session: Session) -> None:
         assert after.seq > info.seq
         texts = [r.data["text"] for r in client.follow(until_end=True) if r.msg_type == "stream"]
         assert "".join(texts) == "before the crash\n"
+
+
+def test_a_client_that_outlives_the_supervisor_is_answered_by_the_next_one(session: Session) -> None:
+    with Client.connect(session) as client:
+        execution = client.execute("import time\nprint('running')\ntime.sleep(600)")
+        next(o for o in execution if o.msg_type == "stream")
+        info = client.info()
+        os.kill(info.supervisor_pid, signal.SIGKILL)
+        wait_for(lambda: not _runs(info.supervisor_pid))
+        start(session)
+        reply = execution.wait(30)
+        assert reply.ename == "KernelDied"
+        assert "supervisor died" in (reply.evalue or "")
+        assert not _runs(info.kernel_pid)
+        assert text_of(client, "print('on we go')") == "on we go\n"
 
 
 def _runs(pid: int) -> bool:

@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ..protocol.layout import HEAD, WAITING
 from ..protocol.layout import HEAD, SLEEPS, WAITING
 from ..protocol.ring import CHANNELS, MAX_MESSAGE, MAX_TEXT, RingWriter, pack_sizes
 from ..protocol.wire import Buffer, Message

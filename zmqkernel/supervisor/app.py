@@ -12,6 +12,7 @@ import zmq
 
 from ..paths import Session, remove_tree, write_private
 from ..protocol.connection import ConnectionInfo
+from ..protocol.errors import RemoteProtocolError
 from ..protocol.identity import kernel_info
 from ..protocol.messages import SessionInfoReply
 from ..protocol.wire import Message, Wire
@@ -51,7 +52,7 @@ class Supervisor:
         self._record = record
         self._kernel = kernel
         self._context = zmq.Context(io_threads=1)
-        key = os.urandom(32).hex()
+        key = _key_of(session) or os.urandom(32).hex()
         info = ConnectionInfo.ipc(str(session.sockets / "door"), key, record.kernel)
         self._door = Door(self._context, info, Wire(key, os.urandom(8).hex(), "zmqkernel"))
         _publish_connection_file(session, info)
@@ -148,6 +149,7 @@ class Supervisor:
             self._relay.event("gap", {"reason": "the journal was damaged", "bytes": damage.end - damage.start})
         if record.kernel == OWN and not record.python:
             self._requests.kernel_info(kernel_info())
+        self._relay.answer_orphans()
         self._kernel.attach(self._context, self._poller, self._relay, self._requests.kernel_info)
         if not self._kernel.wanted:
             self._relay.state = "dead"
@@ -221,6 +223,14 @@ class Supervisor:
             input=relay.input,
             started=self._started,
         )
+
+
+def _key_of(session: Session) -> str:
+    """The key of a supervisor that died: clients that are still there reconnect with it. A shutdown removes its file."""
+    try:
+        return ConnectionInfo.decode(session.connection_file.read_bytes()).key
+    except (OSError, RemoteProtocolError):
+        return ""  # there is none, or it was torn by a power failure: then nobody has the key either
 
 
 def _publish_connection_file(session: Session, info: ConnectionInfo) -> None:

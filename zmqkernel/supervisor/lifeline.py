@@ -11,7 +11,7 @@ from ..paths import Session, remove_tree, write_private
 from ..protocol.errors import ZmqKernelError
 from ..protocol.layout import connection_text
 from .link_dir import prepare
-from .process import OWN, Death, KernelProcess, own_argv, spec_argv
+from .process import OWN, Death, KernelProcess, end_orphan, own_argv, spec_argv
 
 if TYPE_CHECKING:
     import zmq
@@ -66,6 +66,7 @@ class Kernel:
         self.generation += 1
         self._key = os.urandom(32).hex()
         link_dir = self._session.link_dir
+        end_orphan(link_dir)
         remove_tree(link_dir)
         if self._settings.kernel == OWN:
             prepare(link_dir)

@@ -118,6 +118,22 @@ class KernelProcess:
         os.close(self.pidfd)
 
 
+def end_orphan(link: Path) -> None:
+    """Kill the kernel that a supervisor which died has left: two kernels of one session would both think they are it.
+
+    The process is known by its command line, which names this session's link directory.
+    """
+    wanted = str(link / "kernel.json").encode()
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        try:
+            if wanted in (entry / "cmdline").read_bytes().split(b"\0"):
+                os.killpg(int(entry.name), signal.SIGKILL)
+        except OSError:
+            continue  # it has ended meanwhile, or is another user's
+
+
 def own_argv(python: str, connection_file: Path, link: Path) -> list[str]:
     """How our own kernel is started."""
     # -P: no module from the working directory may shadow ours; user code gets the directory back as "".

@@ -110,7 +110,16 @@ class Relay:
     def recall(self, record: Record) -> None:
         """Take up what an old journal says."""
         if record.kind == "submit":
-            self.remember(record.message(), record.seq)
+            message = record.message()
+            self.remember(message, record.seq)
+            self.pending[message.msg_id] = Pending("control", [], record.header, "execute_request", ours=True)
+        elif record.kind == "reply":
+            self.pending.pop(record.execution, None)
+
+    def answer_orphans(self) -> None:
+        """Answer what was pending when the last supervisor died; its kernel is gone with it."""
+        for request in list(self.pending):
+            self.refuse(request, "the session's supervisor died, and its kernel was ended", [])
 
     # --- from the kernel -------------------------------------------------------------------------------------------
 

@@ -1,0 +1,158 @@
+"""Messages of our own, and what we put into the metadata of others. Ordinary Jupyter request and reply pairs, on control.
+
+``FEATURES`` is what a session's door adds to ``supported_features`` of its kernel_info_reply.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import field
+
+# --- ours: what stands under metadata["zmqkernel"] -------------------------------------------------------------------
+
+
+class Origin(msgspec.Struct, omit_defaults=True):
+    """Where the code of an execute_request stands. ``line`` and ``column`` count from 0, columns in code points."""
+
+    uri: str = ""
+    path: str = ""
+    line: int = 0
+    column: int = 0
+    version: int | None = None
+    cell: str = ""
+
+
+class Ours(msgspec.Struct, omit_defaults=True):
+    """``metadata["zmqkernel"]`` of any message. ``execution`` is the msg_id of an execute_request, ``sender`` who ran it."""
+
+    epoch: int = 0
+    seq: int = 0
+    execution: str = ""
+    sender: str = ""
+    origin: Origin | None = None
+
+
+class Metadata(msgspec.Struct, omit_defaults=True):
+    """The part of a message's metadata that we look at."""
+
+    zmqkernel: Ours = field(default_factory=Ours)
+
+
+# --- ours, on control: plain request and reply pairs -----------------------------------------------------------------
+
+
+class Position(msgspec.Struct, frozen=True, order=True):
+    """A place in the journal: the record numbered ``seq`` as written in ``epoch``. (0, 0) is before the first."""
+
+    epoch: int = 0
+    seq: int = 0
+
+
+class Filter(msgspec.Struct, omit_defaults=True):
+    """What a follower wants: one document, one execution, only what came out. Empty: everything."""
+
+    document: str = ""
+    execution: str = ""
+    outputs_only: bool = False
+
+
+class FollowRequest(msgspec.Struct):
+    """Follow the journal after ``position``.
+
+    ``credit`` is the number of bytes of records that may be on their way; the client adds to it with ``follow_credit``.
+    ``until_end`` stops after the record that was the last when the request came (for ``log`` and ``export``).
+    """
+
+    position: Position = Position()
+    credit: int = 4 * 1024 * 1024
+    filter: Filter = field(default_factory=Filter)
+    until_end: bool = False
+
+
+class FollowReply(msgspec.Struct, omit_defaults=True):
+    """``end`` is the newest position. ``rewind`` is there when the asked position does not exist: the client has seen
+    records that a power failure took; it drops what it has after ``rewind`` and continues there."""
+
+    end: Position
+    rewind: Position | None = None
+    status: str = "ok"
+
+
+class JournalPage(msgspec.Struct):
+    """Pushed to a follower, parent is its follow_request. The one buffer holds records in the journal's own framing.
+
+    ``last`` is the position up to which the journal has now been searched (a filter may have left records out),
+    ``live`` says that this was the end of the journal when it was sent, ``finished`` that ``until_end`` is reached.
+    """
+
+    last: Position
+    live: bool
+    finished: bool = False
+
+
+class FollowCredit(msgspec.Struct):
+    """One way: add ``credit`` bytes to the follow whose follow_request had this msg_id."""
+
+    follow: str
+    credit: int
+
+
+class UnfollowRequest(msgspec.Struct):
+    follow: str
+
+
+class Submitted(msgspec.Struct):
+    """The answer to an execute_request on *control*: it is journaled at ``position`` and will be executed at most once.
+
+    Its execute_reply comes through the journal. The same msg_id again gets the same answer and is not executed again.
+    """
+
+    position: Position
+    status: str = "ok"
+
+
+class SessionInfoRequest(msgspec.Struct):
+    """Who and how a session is; answered by the supervisor whatever the kernel does."""
+
+
+class PendingInput(msgspec.Struct):
+    """An ``input()`` that waits: ``request`` is the msg_id of the input_request."""
+
+    request: str
+    execution: str
+    prompt: str
+    password: bool
+
+
+class SessionInfoReply(msgspec.Struct):
+    name: str
+    path: str
+    state: str
+    kernel_pid: int
+    supervisor_pid: int
+    connection_file: str
+    epoch: int
+    seq: int
+    unclean: bool
+    kernel_name: str
+    generation: int
+    """How many kernel processes this session has had."""
+    running: str
+    """The msg_id of the execution that runs now, or an empty string."""
+    queued: list[str]
+    clients: list[str]
+    """The senders that follow now."""
+    input: PendingInput | None
+    started: float
+    """Unix time at which this supervisor began."""
+    status: str = "ok"
+
+
+class AnswerRequest(msgspec.Struct):
+    """Answer the input_request with this msg_id; the first answer of any client wins, a later one gets an error."""
+
+    request: str
+    value: str
+
+
+FEATURES = ["zmqkernel.follow", "zmqkernel.submit", "zmqkernel.answer", "zmqkernel.session_info"]
