@@ -15,7 +15,6 @@ def kernel_info() -> KernelInfoReply:
     links = {
         "Python Reference": f"https://docs.python.org/{major}.{minor}",
         "IPython Reference": "https://ipython.org/documentation.html",
-        "zmqkernel": "https://pypi.org/project/zmqkernel",
     }
     return KernelInfoReply(
         implementation="zmqkernel",

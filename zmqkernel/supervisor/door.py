@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import zmq
 
@@ -16,7 +16,7 @@ from ..protocol.connection import CHANNELS, ConnectionInfo
 from ..protocol.errors import RemoteProtocolError, ZmqKernelError
 from ..protocol.messages import IopubWelcome
 from ..protocol.wire import Buffer, Message, Wire
-from .frames import send_frames
+from .frames import receive_frames, send_frames
 
 REQUESTS = ("control", "shell", "stdin")
 """The channels on which clients send, in the order in which a turn reads them."""
@@ -67,9 +67,8 @@ class Door:
         """What has arrived on a request channel; garbage is logged and dropped."""
         socket = self.sockets[channel]
         for _ in range(BATCH):
-            try:
-                frames = socket.recv_multipart(zmq.NOBLOCK)
-            except zmq.Again:
+            frames = receive_frames(socket)
+            if frames is None:
                 return
             try:
                 yield self.wire.unpack(frames)
@@ -105,10 +104,10 @@ class Door:
         """Answer heartbeats."""
         socket = self.sockets["hb"]
         for _ in range(BATCH):
-            try:
-                self._send("hb", list(socket.recv_multipart(zmq.NOBLOCK)))
-            except zmq.Again:
+            frames = receive_frames(socket)
+            if frames is None:
                 return
+            self._send("hb", frames)
 
     def subscriptions(self) -> None:
         """Read subscriptions; welcome every new one (JEP 65)."""
@@ -121,7 +120,7 @@ class Door:
         for socket in self.sockets.values():
             socket.close(linger=1000)
 
-    def _send(self, channel: str, frames: list[Buffer]) -> bool:
+    def _send(self, channel: str, frames: Sequence[Buffer]) -> bool:
         try:
             send_frames(self.sockets[channel], frames)
         except zmq.ZMQError as error:

@@ -21,13 +21,15 @@ from ..protocol.errors import RemoteProtocolError
 from ..protocol.layout import NAPS, SLEEPS
 from ..protocol.ring import LargeParts, Mark, Parts, RingReader, Text, unpack_parts
 from ..protocol.wire import Message, Wire, message_of
-from .frames import send_frames
+from .frames import receive_frames, send_frames
 
 BUSY_TAIL = 0.02
 IDLE_TAIL = 0.5
 """How often the captured descriptors' files are looked at, in seconds, while a cell runs and between cells."""
 NAP = 0.002
 """Seconds between looks at the ring while text flows: it is cheaper for both sides than a wake-up for every line."""
+RETRY = 5
+"""Milliseconds between attempts to connect: we mostly knock before the new kernel has bound, and ZeroMQ would wait 100."""
 CHUNK = 64 * 1024
 
 Context = zmq.Context[zmq.Socket[bytes]]
@@ -178,6 +180,7 @@ class SocketLink:
         self._wire = wire
         self._sockets = {name: _dealer(context, info.endpoint(name)) for name in ("shell", "control", "stdin")}
         iopub = context.socket(zmq.SUB)
+        iopub.reconnect_ivl = RETRY
         iopub.set_hwm(0)  # the journal takes everything; the kernel's own mark bounds the memory
         iopub.subscribe(b"")
         iopub.connect(info.endpoint("iopub"))
@@ -209,9 +212,8 @@ class SocketLink:
 
     def _messages(self, name: str) -> Iterator[Message]:
         for _ in range(500):
-            try:
-                frames = self._sockets[name].recv_multipart(zmq.NOBLOCK)
-            except zmq.Again:
+            frames = receive_frames(self._sockets[name])
+            if frames is None:
                 return
             try:
                 yield self._wire.unpack(frames)
@@ -235,6 +237,7 @@ class SocketLink:
 
 def _dealer(context: Context, endpoint: str) -> zmq.Socket[bytes]:
     socket = context.socket(zmq.DEALER)
+    socket.reconnect_ivl = RETRY
     socket.set_hwm(0)  # requests wait in the journal's pending table anyway, and a cell is never dropped
     socket.connect(endpoint)
     return socket

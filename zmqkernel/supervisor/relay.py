@@ -24,7 +24,7 @@ from ..protocol.messages import (
     Status,
     Stream,
 )
-from ..protocol.wire import EMPTY, Message, encode
+from ..protocol.wire import EMPTY, Message, as_object, encode
 from .cursor import Epochs
 from .door import Door
 from .journal import Journal
@@ -68,6 +68,7 @@ class Relay:
         self.pending: OrderedDict[str, Pending] = OrderedDict()
         self.executions: OrderedDict[str, Execution] = OrderedDict()
         self.input: PendingInput | None = None
+        self._parent, self._parent_id = EMPTY, ""
         self.internal: dict[str, Any] = {}
         """msg_id of a request of the supervisor's own to the callable that gets the reply."""
 
@@ -131,12 +132,14 @@ class Relay:
 
     def message(self, channel: str, message: Message) -> None:
         """A message of the kernel."""
-        try:
-            parent = message.parent
-        except RemoteProtocolError as error:
-            os.write(2, f"relay: {message.msg_type} of the kernel dropped: {error}\n".encode())
-            return
-        execution = parent.msg_id if parent else ""
+        if message.parent_json != self._parent:  # the messages of a cell all have the same
+            try:
+                parent = message.parent
+            except RemoteProtocolError as error:
+                os.write(2, f"relay: {message.msg_type} of the kernel dropped: {error}\n".encode())
+                return
+            self._parent, self._parent_id = message.parent_json, parent.msg_id if parent else ""
+        execution = self._parent_id
         if channel == "iopub":
             self._iopub(message, execution)
         elif channel == "stdin":
@@ -177,8 +180,11 @@ class Relay:
             ours += b"," + known.ours[1:]
         else:
             ours += b"}"
-        metadata = message.metadata_json.strip()
-        joined = b"{" + ours + (b"}" if metadata == EMPTY else b"," + metadata[1:])
+        metadata = message.metadata_json
+        if metadata == EMPTY:
+            joined = b"{" + ours + b"}"
+        else:
+            joined = b"{" + ours + (b"," + metadata.strip()[1:] if as_object(metadata) else b"}")
         return Message(
             message.header, message.header_json, message.parent_json, joined, message.content_json, message.buffers
         )
