@@ -146,6 +146,13 @@ def test_completion_and_inspection_answer_while_a_cell_runs(client: Client) -> N
     execution.wait(20)
 
 
+def test_exit_in_a_cell_does_not_end_everybodys_kernel(client: Client) -> None:
+    reply = client.execute("keep = 1; exit()").wait(20)
+    assert {"source": "ask_exit", "keepkernel": True} in (reply.payload or [])
+    assert text_of(client, "print(keep)") == "1\n"
+    assert client.info().generation == 1
+
+
 def test_a_restart_keeps_session_journal_and_clients(client: Client) -> None:
     client.execute("x = 1").wait(20)
     client.restart()

@@ -26,12 +26,14 @@ def test_the_reason_names_the_signal_and_the_line_is_the_users() -> None:
     death = Death(-11, FAULT, "")
     assert death.reason == "the kernel died: segmentation fault (SIGSEGV)"
     assert death.line == "/home/me/analysis.py:12"
+    assert death.traceback[1:] == ['  File "/home/me/analysis.py", line 14', '  File "/home/me/analysis.py", line 12']
 
 
 def test_an_exit_code() -> None:
     death = Death(3, "", "")
     assert death.reason == "the kernel ended with exit code 3"
     assert death.line == ""
+    assert death.traceback == []
 
 
 def test_an_unknown_kernelspec_lists_the_known_ones(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:

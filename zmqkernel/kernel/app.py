@@ -81,6 +81,7 @@ def start(file: str, link: str) -> tuple[Kernel, Transport]:
     kernel.ports = {f"{channel}_port": info.port(channel) for channel in CHANNELS}
     kernel.sweep = transport.sweep
     kernel.shutdown = lambda: shutdown(kernel)
+    kernel.in_session = bool(link)
     kernel.outlet = make_outlet(kernel, transport, link)
     return kernel, transport
 

@@ -73,6 +73,8 @@ class Kernel:
         """Returns when everything that has arrived was accepted."""
         self.shutdown: Callable[[], None] = lambda: None
         """Leave soon: no more requests are served."""
+        self.in_session = False
+        """A supervisor owns this kernel: it ends when the session does."""
         self.ports: dict[str, int] = {}
         self.busy_topic = [f"kernel.{wire.session}.status".encode()]
         self.input_topic = [f"kernel.{wire.session}.execute_input".encode()]

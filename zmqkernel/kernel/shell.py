@@ -213,9 +213,13 @@ class ZMQInteractiveShell(InteractiveShell):
         self.payload_manager.write_payload({"source": "set_next_input", "text": text, "replace": replace})
 
     def ask_exit(self) -> None:
-        """``exit`` and ``quit``: the kernel leaves after this cell."""
-        self.exit_now = not self.keepkernel_on_exit
-        self.payload_manager.write_payload({"source": "ask_exit", "keepkernel": bool(self.keepkernel_on_exit)})
+        """``exit`` and ``quit``: the kernel leaves after this cell; in a session only the front end does.
+
+        There other clients use the kernel too, and everybody's variables are in it.
+        """
+        keep = bool(self.keepkernel_on_exit) or self.kernel.in_session
+        self.exit_now = not keep
+        self.payload_manager.write_payload({"source": "ask_exit", "keepkernel": keep})
 
     def enable_gui(self, gui: str | None = None) -> None:
         if gui not in (None, "inline", "auto", "agg"):

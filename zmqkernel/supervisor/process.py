@@ -48,13 +48,24 @@ class Death:
         return f"the kernel ended with exit code {self.exit_code}"
 
     @property
+    def frames(self) -> list[tuple[str, str]]:
+        """(file, line) of the user's frames in faulthandler's text, innermost first."""
+        _, _, text = self.fault.partition("Current thread")
+        found: list[tuple[str, str]] = _FRAME.findall(text.partition("\n\n")[0])
+        return [frame for frame in found if not any(part in frame[0] for part in NOT_USERS)]
+
+    @property
     def line(self) -> str:
         """The innermost line of user code in faulthandler's text, as ``file:line``, or an empty string."""
-        _, _, text = self.fault.partition("Current thread")
-        frames = _FRAME.findall(text.partition("\n\n")[0])
-        users = [frame for frame in frames if not any(part in frame[0] for part in NOT_USERS)]
-        name, number = (users or frames or [("", "")])[0]
-        return f"{name}:{number}" if name else ""
+        return ":".join(self.frames[0]) if self.frames else ""
+
+    @property
+    def traceback(self) -> list[str]:
+        """What a person wants to see of the fault: the user's own lines, outermost first."""
+        if not self.frames:
+            return []
+        head = "Where the kernel died (most recent call last):"
+        return [head, *(f'  File "{name}", line {number}' for name, number in reversed(self.frames))]
 
 
 class KernelProcess:

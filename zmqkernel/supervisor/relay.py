@@ -255,7 +255,7 @@ class Relay:
                 reason = death.reason + where
             else:
                 reason = f"not executed: {death.reason} before this cell's turn"
-            self.refuse(request, reason, death.fault.splitlines() if request == running else [])
+            self.refuse(request, reason, death.traceback if request == running else [])
         self.running = ""
 
     def refuse(self, request: str, reason: str, detail: list[str]) -> None:
