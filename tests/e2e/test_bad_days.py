@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
 import zmq
 
 from zmqkernel.client import Client
+from zmqkernel.client.discovery import is_alive, start
 from zmqkernel.paths import Session
+from zmqkernel.protocol.errors import ZmqKernelError
 from zmqkernel.protocol.messages import FollowRequest, Position
 from zmqkernel.protocol.wire import Wire
 
-from .conftest import text_of
+from .conftest import text_of, wait_for
 from .raw import Raw
 
 GARBAGE = [
@@ -113,3 +117,31 @@ def _as_nobody(file: Path, socket: Path) -> int:
         finally:
             os._exit(status)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def test_an_interpreter_without_zmqkernel_is_refused_at_the_start(project: Path, tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S "$@"\n')
+    python.chmod(0o700)
+    with pytest.raises(ZmqKernelError) as caught:
+        start(Session.at(project), python=str(python))
+    assert "cannot run the kernel" in str(caught.value)
+    assert "pip install zmqkernel" in caught.value.hint
+    assert not is_alive(Session.at(project))
+
+
+def test_a_kernel_that_cannot_start_is_not_tried_for_ever_and_says_why(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = tmp_path / "kernels" / "broken"
+    spec.mkdir(parents=True)
+    argv = [sys.executable, "-c", "import no_such_module", "{connection_file}"]
+    (spec / "kernel.json").write_text(json.dumps({"argv": argv, "display_name": "x", "language": "x"}))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+    start(Session.at(project), kernel="broken")
+    with Client.connect(Session.at(project), start=False) as client:
+        wait_for(lambda: client.info().state == "dead")
+        reasons = [r.data["reason"] for r in client.follow(until_end=True) if r.msg_type == "kernel_died"]
+        assert len(reasons) == 2
+        assert "No module named 'no_such_module'" in reasons[0]
+        assert client.execute("1").wait(20).ename == "KernelDied"

@@ -108,6 +108,8 @@ class Supervisor:
         self._kernel.tick(ready)
         if self._kernel.pid != self._record.kernel_pid:
             self._save()
+        if self._relay.state == "dead":
+            self._requests.answer_waiting()
         committed = self._commit()
         more |= self._cursor.pump()
         if time.monotonic() >= self._heartbeat_due:

@@ -9,6 +9,7 @@ from pathlib import Path
 from ..paths import Session, private_dir, remove_tree, socket_root
 from .lifeline import Kernel, KernelSettings
 from .lock import Lock
+from .process import check_python
 from .record import SessionRecord
 
 READY_SECONDS = 20.0
@@ -29,6 +30,8 @@ def run(session: Session, settings: dict[str, str], writer: int) -> None:
     remove_tree(session.sockets)  # the lock says that nobody lives there
     private_dir(session.sockets)
     record = SessionRecord.open(session, settings)
+    if record.python and "no-kernel" not in settings:
+        check_python(record.python)
     kernel = Kernel(session, KernelSettings(record.python, record.kernel, record.cwd, record.restart))
     if "no-kernel" not in settings:
         kernel.spawn()

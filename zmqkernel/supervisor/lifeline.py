@@ -47,6 +47,7 @@ class Kernel:
         self._mode = "signal"
         self._failures = 0
         self._started = 0.0
+        self._was_ready = False
         self._respawn_at = 0.0
         self._ending: tuple[bool, Callable[[], None], float] | None = None
         self._escalation: list[Callable[[], None]] = []
@@ -81,6 +82,7 @@ class Kernel:
         environment = {**os.environ, **extra, "ZMQKERNEL_SESSION": self._session.name}
         self._process = KernelProcess(argv, self._settings.cwd, environment, link_dir)
         self._started = time.monotonic()
+        self._was_ready = False
 
     def attach(
         self,
@@ -124,6 +126,7 @@ class Kernel:
         from ..protocol.messages import KernelInfoReply
 
         self._on_info(reply.read(KernelInfoReply))
+        self._was_ready = True
         if self._relay.state == "starting":
             self._relay.set_state("idle")
 
@@ -177,6 +180,7 @@ class Kernel:
         if self._process is not None and self._process.pidfd in ready:
             death = self._process.poll()
             if death is not None:
+                death.early = not self._was_ready
                 self._buried(death)
         if self._ending is not None and time.monotonic() >= self._ending[2]:
             restart, ended, _ = self._ending
@@ -246,7 +250,8 @@ class Kernel:
     def _decide(self) -> None:
         if time.monotonic() - self._started > HEALTHY:
             self._failures = 0
-        if not self._settings.restart or self._failures >= len(BACKOFF):
+        hopeless = not self._was_ready and self._failures > 0  # it cannot even start
+        if not self._settings.restart or hopeless or self._failures >= len(BACKOFF):
             self._relay.set_state("dead")
             return
         self._relay.set_state("restarting")

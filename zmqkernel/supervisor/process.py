@@ -39,13 +39,16 @@ class Death:
         self.exit_code = status if status >= 0 else None
         self.fault = fault
         self.log = log
+        self.early = False
+        """It never got as far as serving a request."""
 
     @property
     def reason(self) -> str:
         if self.signal:
             words = SIGNAL_WORDS.get(self.signal, "ended by a signal")
             return f"the kernel died: {words} ({self.signal})"
-        return f"the kernel ended with exit code {self.exit_code}"
+        said = self.log.splitlines()[-1][:300] if self.early and self.log else ""
+        return f"the kernel ended with exit code {self.exit_code}" + (f" while it started: {said}" if said else "")
 
     @property
     def frames(self) -> list[tuple[str, str]]:
@@ -127,6 +130,25 @@ class KernelProcess:
 
     def close(self) -> None:
         os.close(self.pidfd)
+
+
+def check_python(python: str) -> None:
+    """Raise ZmqKernelError unless this interpreter can run our kernel."""
+    import subprocess  # late: only a session with an interpreter of its own needs it
+
+    try:
+        asked = subprocess.run(
+            [python, "-P", "-c", "import zmqkernel.kernel, IPython, zmq"], capture_output=True, check=False
+        )
+    except OSError as error:
+        raise ZmqKernelError(
+            f"{python} cannot be run: {error.strerror}", hint="--python wants an interpreter."
+        ) from None
+    if asked.returncode:
+        said = asked.stderr.decode("utf-8", "replace").strip().splitlines() or ["it says nothing"]
+        raise ZmqKernelError(
+            f"{python} cannot run the kernel: {said[-1]}", hint=f"Install it there: {python} -m pip install zmqkernel"
+        )
 
 
 def end_orphan(link: Path) -> None:

@@ -30,7 +30,7 @@ from .door import Door
 from .journal import Journal
 from .process import Death
 
-REMEMBERED = 100_000
+REMEMBERED = 10_000
 """How many executions are remembered, to refuse a msg_id that comes again and to own late output."""
 
 _metadata = msgspec.json.Decoder(Metadata).decode

@@ -137,6 +137,10 @@ class Requests:
         """What the kernel says about itself: keep it, with what the door adds, and answer those who wait."""
         content.supported_features = [*content.supported_features, *FEATURES]
         self._kernel_info = encode(content)
+        self.answer_waiting()
+
+    def answer_waiting(self) -> None:
+        """Nobody needs to wait for the kernel any longer: it has spoken, or there is none."""
         waiting, self._waiting_for_info = self._waiting_for_info, []
         for channel, request in waiting:
             self._info(channel, request)
