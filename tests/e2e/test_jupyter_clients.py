@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pexpect
 import pytest
+import zmq
 from jupyter_client.blocking.client import BlockingKernelClient
 
 from zmqkernel.client import Client
 from zmqkernel.paths import Session
 
 from .conftest import text_of
+from .raw import Raw
 
 BIN = Path(sys.executable).parent
 
@@ -147,3 +149,23 @@ def test_a_hundred_thousand_lines_and_twenty_thousand_displays_arrive_exact(
             shown = [m["content"]["data"]["text/plain"] for m in found if m["msg_type"] == "display_data"]
     assert text == "".join(f"{i}\n" for i in range(100_000))
     assert shown == [str(i) for i in range(20_000)]
+
+
+def test_a_subscriber_that_does_not_read_costs_the_others_nothing(session: Session, client: Client) -> None:
+    with Raw(session) as raw, jupyter(session) as other:
+        stalled = zmq.Context.instance().socket(zmq.SUB)
+        stalled.linger = 0
+        stalled.rcvhwm = 1
+        stalled.rcvbuf = 4096
+        stalled.subscribe(b"")
+        stalled.connect(raw.info.endpoint("iopub"))
+        try:
+            assert stalled.poll(5000)  # it is there, and from now on it does not read
+            code = "for i in range(3000): display({'text/plain': str(i), 'x': 'y' * 4096}, raw=True)"
+            found = outputs(other, code)
+            shown = [m["content"]["data"]["text/plain"] for m in found if m["msg_type"] == "display_data"]
+            assert shown == [str(i) for i in range(3000)]
+            mine = [o for o in client.execute(code) if o.msg_type == "display_data"]
+            assert len(mine) == 3000
+        finally:
+            stalled.close()

@@ -88,8 +88,10 @@ class Supervisor:
         if more or not (stalled or self._kernel.ready_to_sleep()):
             return 0
         wait = min(self._heartbeat_due - time.monotonic(), self._kernel.deadline(self._relay.is_busy))
-        if stalled or self._journal.has_staged:
-            wait = min(wait, 0.02)
+        if self._door.waits:
+            wait = min(wait, 0.002)  # ZeroMQ does not say when a subscriber has made room
+        if self._journal.has_staged:
+            wait = min(wait, 0.05)  # the disk refuses
         return max(0, math.ceil(wait * 1000))
 
     def _turn(self, ready: set[Any]) -> bool:

@@ -27,8 +27,11 @@ STALL = 2.0
 only every 500 messages (half of its own mark), which takes jupyter_client most of a second."""
 LOSSY = 30.0
 """Seconds after which a stalled subscriber is given another chance to hold up the others."""
-PACE = 0.02
-"""Seconds between bursts of a quarter of PUBLISH_MARK messages while sending lossy."""
+BURST = 25
+PACE = 0.025
+"""Seconds between bursts of BURST messages while sending lossy: a thousand a second is what jupyter_client reads."""
+BACKLOG = 8 * 1024 * 1024
+"""Bytes that wait for slow plain subscribers before the kernel has to wait as well."""
 BATCH = 200
 
 Socket = zmq.Socket[bytes]
@@ -58,6 +61,11 @@ class Door:
     def stalled(self) -> bool:
         """A plain subscriber does not read: nothing more should be taken from the kernel just now."""
         return self._publisher.stalled
+
+    @property
+    def waits(self) -> bool:
+        """Something waits for a plain subscriber."""
+        return self._publisher.waits
 
     @property
     def has_subscribers(self) -> bool:
@@ -140,6 +148,7 @@ class Publisher:
     def __init__(self, socket: Socket) -> None:
         self._socket = socket
         self._backlog: deque[list[Buffer]] = deque()
+        self._waiting = 0  # bytes
         self._moved = 0.0
         self._lossy_until = 0.0
         self._sent_lossy = 0
@@ -147,8 +156,14 @@ class Publisher:
         self.subscriptions = 0
 
     @property
-    def stalled(self) -> bool:
+    def waits(self) -> bool:
+        """Something waits to be sent."""
         return bool(self._backlog)
+
+    @property
+    def stalled(self) -> bool:
+        """So much waits that nothing more should come."""
+        return self._waiting > BACKLOG
 
     def subscribed(self) -> Iterator[bytes]:
         """The topics that were subscribed since."""
@@ -165,11 +180,12 @@ class Publisher:
         if self._backlog or not self._try(frames):
             self._moved = self._moved if self._backlog else time.monotonic()
             self._backlog.append(frames)
+            self._waiting += sum(map(len, frames))
 
     def retry(self) -> None:
         """Send what waits; when nothing has moved for STALL seconds, those who do not read begin to lose."""
         while self._backlog and self._try(self._backlog[0]):
-            self._backlog.popleft()
+            self._waiting -= sum(map(len, self._backlog.popleft()))
             self._moved = time.monotonic()
         if self._backlog and not self._lossy_until and time.monotonic() - self._moved > STALL:
             self._lossy_until = time.monotonic() + LOSSY
@@ -193,7 +209,7 @@ class Publisher:
         if now < self._pace_until:
             return False
         self._sent_lossy += 1
-        if self._sent_lossy % (PUBLISH_MARK // 4) == 0:
+        if self._sent_lossy % BURST == 0:
             self._pace_until = now + PACE
         return True
 
