@@ -24,6 +24,8 @@ class Link:
     def __init__(self, session: Session, sender: str) -> None:
         self.session = session
         self.order = asyncio.Lock()
+        self.told = 0
+        """The number of the record of the newest kernel that the editor was told of: its documents all read of it."""
         self._sender = sender
         self._client: AsyncClient | None = None
         self._info: ConnectionInfo | None = None

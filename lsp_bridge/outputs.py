@@ -16,8 +16,9 @@ from zmqkernel.protocol.messages import ExecuteReply, Metadata, Origin, Ours
 from zmqkernel.protocol.outputs import Displays, Fold, Output
 
 from .anchors import Ran
+from .kernels import ENDS
 
-State = Literal["queued", "running", "ok", "error", "aborted", "died"]
+State = Literal["queued", "running", "waiting", "ok", "error", "aborted", "died"]
 
 INTERVAL = 0.05
 """Seconds between two notifications of one execution, at least."""
@@ -37,13 +38,15 @@ class Execution:
         self.sender = ""
         self.state: State = "queued"
         self.count: int | None = None
+        self.earlier_kernel = False
+        """The kernel in which it ran is gone, and its variables are."""
         self.fold = Fold(displays)
         self._began = 0.0
         self._duration: float | None = None
 
     @property
     def finished(self) -> bool:
-        return self.state not in ("queued", "running")
+        return self.state not in ("queued", "running", "waiting")
 
     @property
     def ran(self) -> Ran:
@@ -56,6 +59,11 @@ class Execution:
     def running(self, time: float) -> None:
         if self.state == "queued":
             self.state, self._began = "running", time
+
+    def waits(self, waits: bool) -> None:
+        """Does it wait for the answer to an ``input()``?"""
+        if not self.finished:
+            self.state = "waiting" if waits else "running"
 
     def replied(self, reply: ExecuteReply, time: float) -> None:
         """The end, as the execute_reply has it."""
@@ -74,6 +82,7 @@ class Execution:
             "count": self.count,
             "state": self.state,
             "sender": self.sender,
+            "earlierKernel": self.earlier_kernel,
             "outputs": [_shortened(output) for output in self.fold.outputs],
         }
         if self._duration is not None:
@@ -88,6 +97,11 @@ def _shortened(output: Output) -> Output:
     half = MAX_TEXT // 2
     gap = f"\n... {len(text) - 2 * half} characters left out: see zmqkernel log ...\n"
     return msgspec.structs.replace(output, text=text[:half] + gap + text[-half:])
+
+
+def has_code(text: str) -> bool:
+    """Is there anything to run, or are there only comments and blank lines?"""
+    return any(line.strip() and not line.lstrip().startswith("#") for line in text.split("\n"))
 
 
 class Input(msgspec.Struct):
@@ -124,9 +138,7 @@ class Executions:
     def take(self, record: Record) -> list[Execution]:
         """Take a record; returns the executions that changed."""
         if record.kind == "event":
-            if record.msg_type == "input_closed":
-                self.inputs.pop(record.data.get("request", ""), None)
-            return []
+            return self._event(record)
         if record.kind == "submit":
             return self._submit(record)
         if record.execution not in self.all:
@@ -141,13 +153,30 @@ class Executions:
             request, content = record.message().msg_id, record.data
             prompt, password = content.get("prompt", ""), bool(content.get("password"))
             self.inputs[request] = Input(execution.execution, request, prompt, password)
+            execution.waits(True)
         elif record.kind == "answer":
             self.inputs = {key: one for key, one in self.inputs.items() if one.execution != execution.execution}
-        return []
+            execution.waits(False)
+        return [execution]
+
+    def _event(self, record: Record) -> list[Execution]:
+        if record.msg_type == "input_closed":
+            closed = self.inputs.pop(record.data.get("request", ""), None)
+            waited = self.all.get(closed.execution) if closed else None
+            if waited:
+                waited.waits(False)
+            return [waited] if waited else []
+        if record.msg_type not in ENDS:
+            return []
+        # What is queued may still run in the new kernel.
+        gone = [one for one in self.all.values() if one.state != "queued" and not one.earlier_kernel]
+        for one in gone:
+            one.earlier_kernel = True
+        return gone
 
     def _submit(self, record: Record) -> list[Execution]:
         content = record.data
-        if content.get("silent"):
+        if content.get("silent") or not has_code(content.get("code", "")):
             return []
         header = record.message().header
         try:
@@ -198,6 +227,13 @@ class Pace:
             wait = 0.0 if at_once else max(0.0, self._not_before.get(execution, 0.0) - loop.time())
             self._timers[execution] = loop.call_later(wait, self._due, execution)
 
+    def now(self, execution: str) -> None:
+        """Tell it before anything else is said, however slow the editor is."""
+        timer = self._timers.pop(execution, None)
+        if timer:
+            timer.cancel()
+        self._send_and_wait(execution)
+
     def close(self) -> None:
         for timer in self._timers.values():
             timer.cancel()
@@ -209,5 +245,8 @@ class Pace:
             self._timers[execution] = loop.call_later(INTERVAL, self._due, execution)
             return
         self._timers.pop(execution, None)
+        self._send_and_wait(execution)
+
+    def _send_and_wait(self, execution: str) -> None:
         size = self._send(execution)
-        self._not_before[execution] = loop.time() + max(INTERVAL, size / BYTES_PER_SECOND)
+        self._not_before[execution] = asyncio.get_running_loop().time() + max(INTERVAL, size / BYTES_PER_SECOND)

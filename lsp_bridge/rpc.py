@@ -306,7 +306,7 @@ def _bounded(method: str, handler: Handler) -> Handler:
         except RemoteProtocolError as error:
             raise JsonRpcInvalidParams(f"{method}: {error}") from None
         except ZmqKernelError as error:
-            raise JsonRpcInternalError(" ".join(filter(None, [str(error), error.hint]))) from None
+            raise JsonRpcInternalError(". ".join(filter(None, [str(error), error.hint]))) from None
         except Exception as error:  # noqa: BLE001  a bug in one request must not end the bridge
             _log.exception("%s failed", method)
             raise JsonRpcInternalError(f"{method}: {type(error).__name__}: {error}") from None

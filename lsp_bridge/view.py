@@ -124,7 +124,13 @@ class View:
         if record.kind == "submit":
             for execution in changed:
                 self._find_place(execution)
-        self._pace.changed((one.execution for one in changed), at_once=record.kind == "reply")
+        if record.kind == "input":
+            for one in changed:
+                self._pace.now(one.execution)  # an editor that asks may draw nothing meanwhile
+        elif record.kind == "event":
+            self._pace.changed(one.execution for one in changed if self.anchors.get(one.execution))
+        else:
+            self._pace.changed((one.execution for one in changed), at_once=record.kind == "reply")
         self._tell_inputs()
 
     def close(self) -> None:

@@ -13,9 +13,11 @@ from urllib.parse import unquote, urlsplit
 
 from zmqkernel.client import REWIND, AsyncClient, AsyncFollowing
 from zmqkernel.protocol.errors import NoSuchSession, RemoteProtocolError, ZmqKernelError
+from zmqkernel.protocol.journal import Record
 from zmqkernel.protocol.messages import Origin, Position
 
 from .documents import Document, Point
+from .kernels import Kernels
 from .link import Link, Need, session_of
 from .rpc import Rpc
 from .structures import DidChange, TextDocumentItem
@@ -36,6 +38,7 @@ class Place:
 
     def __init__(self, view: View, path: str) -> None:
         self.view = view
+        self.kernels = Kernels()
         self.path = path
         self.key = Path(path).as_uri() if path else ""
         self.link: Link | None = None
@@ -173,7 +176,10 @@ class Workspace:
                 place.view.replay()
             if not await self._read(place, client.follow(place.position, document=place.key, until_end=not place.live)):
                 place.position, place.live = None, False
+                place.kernels = Kernels()
                 place.view.rewind()
+                if place.link:
+                    place.link.told = 0  # the numbers after the rewind are given again
             elif not place.live:
                 place.live = True
                 place.view.live()
@@ -186,12 +192,26 @@ class Workspace:
                 following.close()
                 return False
             place.view.take(record)
+            self._tell_kernel(place, record)
             place.position = following.position
             number += 1
             if number % TURN == 0:
                 await asyncio.sleep(0)
         place.position = following.position
         return True
+
+    def _tell_kernel(self, place: Place, record: Record) -> None:
+        """Say it once when the session has another kernel: the variables are gone."""
+        replaced = place.kernels.take(record)
+        if not replaced or not place.live or not place.link or record.seq <= place.link.told:
+            return
+        place.link.told = record.seq
+        name = place.link.session.name
+        if self._rpc.renders:
+            facts = {"session": name, "reason": replaced.reason, "expected": replaced.expected}
+            self._rpc.notify("zmqkernel/kernelRestarted", facts)
+        else:
+            self._rpc.show(f"session {name}: {replaced.reason}; all variables are gone")
 
     # --- inside ------------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from zmqkernel.protocol.cells import cell_at
 from zmqkernel.protocol.errors import ZmqKernelError
 
 from ..documents import Point
+from ..outputs import has_code
 from ..rpc import Json, Rpc
 from ..structures import AnswerInput, DocumentArgument, Position, Range, RunArgument, read
 from ..view import View
@@ -30,7 +31,16 @@ def register(rpc: Rpc, workspace: Workspace) -> None:
         wanted = read(RunArgument, argument)
         view = workspace.view(wanted.uri)
         piece = cell_piece(view, wanted.position or Position(0, 0))
+        if piece is None:
+            return {"execution": None}
         return {"execution": await workspace.run(view, piece.code, piece.at, (piece.first, piece.end), piece.cell)}
+
+    async def next_cell(argument: Json) -> Json:
+        wanted = read(RunArgument, argument)
+        view = workspace.view(wanted.uri)
+        line = view.document.point(wanted.position or Position(0, 0)).line
+        after = (cell for cell in view.cells if cell.start_line > line and has_code(cell.code))
+        return {"position": next((Position(cell.start_line, 0) for cell in after), None)}
 
     async def run_selection(argument: Json) -> Json:
         wanted = read(RunArgument, argument)
@@ -54,29 +64,28 @@ def register(rpc: Rpc, workspace: Workspace) -> None:
             await client.answer(wanted.request, wanted.value)
 
     rpc.on_command("zmqkernel.server.runCell", run_cell)
+    rpc.on_command("zmqkernel.server.nextCell", next_cell)
     rpc.on_command("zmqkernel.server.runSelection", run_selection)
     rpc.on_command("zmqkernel.server.interrupt", interrupt)
     rpc.on("zmqkernel/answerInput", answer)
 
 
-def cell_piece(view: View, position: Position) -> Piece:
-    """The cell that holds a position; ZmqKernelError when there is nothing in it to run."""
-    line = view.document.point(position).line
-    cell = cell_at(view.cells, line)
-    if cell is None or not cell.code.strip():
-        kind = f" ({cell.kind})" if cell and cell.kind != "code" else ""
-        raise ZmqKernelError(f"there is no code in the cell at line {line + 1}{kind}")
+def cell_piece(view: View, position: Position) -> Piece | None:
+    """The cell that holds a position; None when there is nothing in it to run (text, or nothing but comments)."""
+    cell = cell_at(view.cells, view.document.point(position).line)
+    if cell is None or not has_code(cell.code):
+        return None
     known = cell.id or view.anchors.cell_of(cell.start_line) or secrets.token_hex(4)
     return Piece(cell.code, Point(cell.first_code_line, 0), cell.start_line, cell.end_line, known)
 
 
 def selection_piece(view: View, range: Range) -> Piece:
-    """The selected text; ZmqKernelError when it is blank."""
+    """The selected text; ZmqKernelError when there is nothing in it to run."""
     document = view.document
     start, end = sorted((document.point(range.start), document.point(range.end)))
     code = document.slice(start, end).replace("\r\n", "\n").replace("\r", "\n").rstrip("\n")
-    if not code.strip():
-        raise ZmqKernelError("nothing is selected")
+    if not has_code(code):
+        raise ZmqKernelError("there is no code in the selection")
     after = start.line + code.count("\n") + 1
     known = view.anchors.cell_of(start.line, after) or secrets.token_hex(4)
     return Piece(code, start, start.line, after, known)

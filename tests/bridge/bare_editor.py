@@ -158,7 +158,7 @@ class BareEditor:
         return self.wait_for("zmqkernel/output", lambda p: p["execution"] == execution and wanted(p), after)
 
     def finished(self, execution: str) -> Json:
-        return self.output(execution, lambda p: p["state"] not in ("queued", "running"))
+        return self.output(execution, lambda p: p["state"] not in ("queued", "running", "waiting"))
 
     # --- leaving -----------------------------------------------------------------------------------------------------
 

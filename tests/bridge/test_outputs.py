@@ -6,6 +6,7 @@ import asyncio
 import itertools
 from typing import Any
 
+from lsp_bridge.kernels import Kernels, Replaced
 from lsp_bridge.outputs import INTERVAL, MAX_TEXT, Executions, Pace
 from zmqkernel.protocol.journal import Record, event, record_of
 from zmqkernel.protocol.wire import Message, Wire
@@ -82,12 +83,54 @@ def test_an_input_waits_until_it_is_answered_or_closed() -> None:
     executions.take(journal.say("input_request", prompt="? ", password=True))
     ((request, waiting),) = executions.inputs.items()
     assert (waiting.prompt, waiting.password, waiting.execution) == ("? ", True, journal.request.msg_id)
+    assert told(executions)["state"] == "waiting"
     executions.take(journal.say("input_reply", value=""))
     assert executions.inputs == {}
+    assert told(executions)["state"] == "running"
     executions.take(journal.say("input_request", prompt="? "))
     (request,) = executions.inputs
     executions.take(event(9, 9.0, "input_closed", {"request": request}))
     assert executions.inputs == {}
+    assert told(executions)["state"] == "running"
+
+
+def test_what_ran_before_a_kernel_died_is_of_an_earlier_kernel_and_what_is_queued_is_not() -> None:
+    journal, executions = Journal(), Executions()
+    executions.take(journal.submit())
+    executions.take(journal.say("execute_reply", status="ok", execution_count=1))
+    ran = journal.request.msg_id
+    executions.take(journal.submit())
+    queued = journal.request.msg_id
+    for name in ("kernel_died", "kernel_started"):
+        changed = executions.take(event(9, 9.0, name, {"reason": "SIGKILL", "expected": False}))
+        assert [one.execution for one in changed] == ([ran] if name == "kernel_died" else [])
+    assert executions.get(ran).snapshot()["earlierKernel"] is True
+    assert executions.get(queued).snapshot()["earlierKernel"] is False
+
+
+def test_a_new_kernel_is_told_with_the_first_cause() -> None:
+    def told(*events: tuple[str, Any]) -> list[Replaced | None]:
+        kernels = Kernels()
+        return [kernels.take(event(n, 0.0, name, content)) for n, (name, content) in enumerate(events)]
+
+    started = ("kernel_started", {"pid": 1})
+    opened, unclean = ("open", {"unclean": False}), ("open", {"unclean": True})
+    crash = ("kernel_died", {"reason": "the kernel died: SIGSEGV", "expected": False})
+    ended = ("kernel_died", {"reason": "exit code 0", "expected": True})
+    assert told(opened, started) == [None, None]
+    assert told(started, crash, started)[-1] == Replaced("the kernel died: SIGSEGV", False)
+    assert told(started, ended, started)[-1] == Replaced("the kernel was restarted", True)
+    assert told(started, started)[-1] == Replaced("the kernel was restarted", True)
+    assert told(started, ("close", {}), opened, started)[-1] == Replaced("the session was shut down", True)
+    assert told(started, unclean, ("close", {}), opened, started)[-1] == Replaced(
+        "the session's supervisor died", False
+    )
+
+
+def test_only_comments_are_not_an_execution() -> None:
+    journal, executions = Journal(), Executions()
+    assert executions.take(journal.submit(code="# a header\n\n  # more")) == []
+    assert executions.all == {}
 
 
 def test_a_display_that_another_execution_updates_changes_where_it_is_shown() -> None:

@@ -42,10 +42,11 @@ def test_garbage_is_refused_and_the_bridge_goes_on(editor: Start) -> None:
 
 def test_an_error_says_what_is_wrong_and_shows_no_traceback(editor: Start, project: Path) -> None:
     bare = editor()
-    uri = bare.open(_file(project, "# %% [markdown]\n# text\n"))
+    uri = bare.open(_file(project, "# only a comment\n"))
     with pytest.raises(ReplyError) as caught:
-        bare.run_cell(uri, 1)
-    assert str(caught.value) == "there is no code in the cell at line 2 (markdown)"
+        line = {"start": {"line": 0, "character": 0}, "end": {"line": 1, "character": 0}}
+        bare.command("runSelection", {"uri": uri, "range": line})
+    assert str(caught.value) == "there is no code in the selection"
 
 
 def test_an_editor_that_stops_reading_does_not_stop_the_bridge(editor: Start, project: Path) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.editors.neovim import Neovim
+from tests.editors.neovim import PLUGIN, Neovim
 from zmqkernel.client import discovery
 
 Start = Callable[[], Neovim]
@@ -83,8 +84,20 @@ def test_a_kernel_that_crashes_answers_the_pending_cell_with_the_reason_and_the_
     pid = int(vim.outputs()[SETUP].split("pid")[1])
     os.kill(pid, signal.SIGSEGV)
     vim.shows(SLOW, "[3] died", "SIGSEGV")
+    assert "(earlier kernel)" in vim.shows(VALUE, "(earlier kernel)")
     vim.run_cell(SETUP)
     vim.until(lambda: f"pid {pid}" not in vim.outputs()[SETUP] and " ok " in vim.outputs()[SETUP], "new kernel")
+    assert "(earlier kernel)" not in vim.outputs()[SETUP]
+    (said,) = vim.until(vim.notified, "a word on the new kernel")
+    assert "all variables are gone" in said
+    assert "SIGSEGV" in said
+    vim.kill()
+
+    vim = neovim()
+    vim.edit(script)
+    vim.shows(VALUE, "(earlier kernel)")
+    assert "(earlier kernel)" not in vim.shows(SETUP, "ok")
+    assert vim.notified() == []
 
 
 def test_completion_and_hover_know_the_live_frame_while_a_cell_runs(neovim: Start, script: Path) -> None:
@@ -129,16 +142,83 @@ def test_long_output_is_capped_with_a_count_and_an_image_is_named(neovim: Start,
     vim.run_cell(1)
     assert vim.shows(3, "ok", "line 99").split("\n")[1:3] == ["... 88 more lines", "line 88"]
     vim.run_cell(4)
-    vim.shows(6, "ok", "[image/png]")
+    shown = vim.shows(6, "ok", "Image object", ".png").split("\n")
+    assert Path(shown[-1]).expanduser().read_bytes() == b"x"
+    vim.nvim.exec_lua("vim.ui.open = function(path) _G.opened = path end")
+    vim.nvim.command("ZmqOpenImage")
+    assert vim.nvim.exec_lua("return _G.opened") == str(Path(shown[-1]).expanduser())
+
+
+def test_help_is_there_and_its_index_is_fresh(neovim: Start, tmp_path: Path) -> None:
+    vim = neovim()
+    for subject in ("zmqkernel", ":ZmqRunCell", ":ZmqRunCellAndAdvance", "g:zmqkernel_cmd"):
+        vim.nvim.command(f"help {subject}")
+        assert Path(vim.nvim.current.buffer.name) == PLUGIN / "doc/zmqkernel.txt"
+        assert f"*{subject}*" in vim.nvim.current.line
+    copy = tmp_path / "doc"
+    copy.mkdir()
+    shutil.copy(PLUGIN / "doc/zmqkernel.txt", copy)
+    vim.nvim.command(f"helptags {copy}")
+    assert (copy / "tags").read_text() == (PLUGIN / "doc/tags").read_text()
+
+
+def test_run_and_advance_goes_to_the_next_cell_and_stays_at_the_last(neovim: Start, script: Path) -> None:
+    script.write_text("# Only words.\n" + CELLS)
+    (script.parent / "go").touch()
+    vim = neovim()
+    vim.edit(script)
+    vim.nvim.command("nmap <F5> <Plug>(zmqkernel-run-cell-and-advance)")
+    for begins in (2, VALUE, SLOW - 3, SLOW - 3):
+        vim.nvim.input("<F5>")
+        vim.until(lambda at=begins: vim.nvim.current.window.cursor[0] == at, f"cursor in line {begins}")
+    vim.shows(SLOW + 1, "ok", "through")
+    assert set(vim.outputs()) == {SETUP + 1, VALUE + 1, SLOW + 1}
+
+
+def test_what_runs_is_the_text_as_it_is_at_that_moment(neovim: Start, project: Path) -> None:
+    path = project / "fresh.py"
+    path.write_text("# %%\nprint('old')\n# %%\nprint('last')\n")
+    vim = neovim()
+    vim.edit(path)
+    script = "vim.api.nvim_buf_set_lines(0, 1, 2, false, { select(1, ...) }); require('zmqkernel').run_cell()"
+    for text in ("new", "newer"):
+        vim.nvim.exec_lua(script, f"print('{text}')")
+        assert vim.shows(2, "ok", "new").endswith(f"\n{text}")
+
+
+def test_a_long_last_line_has_its_state_below(neovim: Start, project: Path) -> None:
+    path = project / "wide.py"
+    path.write_text("# %%\nwide = " + repr("x" * 66) + "\n")
+    vim = neovim()
+    vim.edit(path)
+    vim.run_cell(1)
+    assert vim.shows(2, "[1] ok").startswith("\n[1] ok")
+
+
+def test_durations_are_as_a_person_says_them(neovim: Start, project: Path) -> None:
+    path = project / "long.py"
+    path.write_text("x\n")
+    vim = neovim()
+    vim.nvim.command(f"edit {path}")
+    said: list[str] = []
+    for seconds in (0.0002, 0.0071, 0.0213, 4.26, 59.7, 63.2, 7260):
+        execution = {"uri": path.as_uri(), "version": 0, "execution": "e", "state": "ok", "duration": seconds}
+        place = {"start": {"line": 0, "character": 0}, "end": {"line": 0, "character": 1}}
+        vim.nvim.exec_lua("require('zmqkernel.outputs').show(...)", execution | {"range": place, "outputs": []})
+        said.append(vim.outputs()[1].strip())
+    assert said == ["ok", "ok 7 ms", "ok 0.02 s", "ok 4.3 s", "ok 1 min 0 s", "ok 1 min 3 s", "ok 2 h 1 min"]
 
 
 def test_input_asks_in_the_editor(neovim: Start, project: Path) -> None:
     path = project / "ask.py"
     path.write_text("# %%\nprint('hello', input('who? '))\n")
     vim = neovim()
-    vim.nvim.exec_lua("vim.ui.input = function(opts, done) done(opts.prompt == 'who? ' and 'Ada' or nil) end")
+    vim.nvim.exec_lua("vim.ui.input = function(opts, done) _G.asked, _G.done = opts.prompt, done end")
     vim.edit(path)
     vim.run_cell(1)
+    vim.until(lambda: vim.nvim.exec_lua("return _G.asked") == "who? ", "question")
+    vim.shows(2, "[1] waiting for input")
+    vim.nvim.exec_lua("_G.done('Ada')")
     vim.shows(2, "ok", "hello Ada")
 
 

@@ -18,11 +18,16 @@ vim.api.nvim_create_autocmd("FileType", {
   end,
 })
 
-vim.api.nvim_create_user_command("ZmqRunCell", call("run_cell"), { desc = "Run the cell under the cursor" })
-vim.api.nvim_create_user_command("ZmqRunSelection", call("run_lines"), { range = true, desc = "Run these lines" })
-vim.api.nvim_create_user_command("ZmqInterrupt", call("interrupt"), { desc = "Interrupt the running cell" })
+local create = vim.api.nvim_create_user_command
+create("ZmqRunCell", call("run_cell"), { desc = "Run the cell under the cursor" })
+create("ZmqRunCellAndAdvance", call("run_cell_and_advance"), { desc = "Run the cell, go to the next" })
+create("ZmqRunSelection", call("run_lines"), { range = true, desc = "Run these lines" })
+create("ZmqInterrupt", call("interrupt"), { desc = "Interrupt the running cell" })
+create("ZmqOpenImage", call("open_image"), { desc = "Open the images of the output below" })
 
 vim.keymap.set("n", "<Plug>(zmqkernel-run-cell)", "<Cmd>ZmqRunCell<CR>")
+vim.keymap.set("n", "<Plug>(zmqkernel-run-cell-and-advance)", "<Cmd>ZmqRunCellAndAdvance<CR>")
 vim.keymap.set("n", "<Plug>(zmqkernel-run-line)", "<Cmd>ZmqRunSelection<CR>")
 vim.keymap.set("x", "<Plug>(zmqkernel-run-selection)", ":ZmqRunSelection<CR>", { silent = true })
 vim.keymap.set("n", "<Plug>(zmqkernel-interrupt)", "<Cmd>ZmqInterrupt<CR>")
+vim.keymap.set("n", "<Plug>(zmqkernel-open-image)", "<Cmd>ZmqOpenImage<CR>")

@@ -14,11 +14,16 @@ local handlers = {
   ["zmqkernel/inputRequested"] = function(_, input, ctx)
     asked[input.request] = true
     vim.schedule(function()
+      vim.cmd.redraw() -- what the cell has said so far; asking may stop all drawing
       M.ask(input, ctx.client_id)
     end)
   end,
   ["zmqkernel/inputClosed"] = function(_, input)
     asked[input.request] = nil
+  end,
+  ["zmqkernel/kernelRestarted"] = function(_, kernel)
+    local level = kernel.expected and vim.log.levels.INFO or vim.log.levels.WARN
+    vim.notify(("zmqkernel: %s; all variables are gone"):format(kernel.reason), level)
   end,
 }
 
@@ -58,29 +63,64 @@ function M.ask(input, client_id)
   end
 end
 
-local function command(name, argument)
+local function command(name, argument, done)
   local client = vim.lsp.get_clients({ bufnr = 0, name = "zmqkernel" })[1]
   if not client then
     vim.notify("zmqkernel: no bridge is attached to this buffer", vim.log.levels.ERROR)
     return
   end
   local params = { command = "zmqkernel.server." .. name, arguments = { argument } }
-  client.request("workspace/executeCommand", params, function(err)
+  client.request("workspace/executeCommand", params, function(err, result)
     if err then
       vim.notify("zmqkernel: " .. err.message, vim.log.levels.ERROR)
+    elseif done then
+      done(result)
     end
-  end, 0)
+    -- Not 0: then Neovim would send the request before the edits that it still holds back, and old code would run.
+  end, vim.api.nvim_get_current_buf())
+end
+
+local function here()
+  local line = vim.api.nvim_win_get_cursor(0)[1] - 1
+  return { uri = vim.uri_from_bufnr(0), position = { line = line, character = 0 } }
 end
 
 function M.run_cell()
-  local line = vim.api.nvim_win_get_cursor(0)[1] - 1
-  command("runCell", { uri = vim.uri_from_bufnr(0), position = { line = line, character = 0 } })
+  command("runCell", here(), function(result)
+    if type(result.execution) ~= "string" then
+      vim.notify("zmqkernel: there is no code in this cell", vim.log.levels.INFO)
+    end
+  end)
+end
+
+-- The cursor goes to the next cell with code at once, if there is one, whatever the session does.
+function M.run_cell_and_advance()
+  local window, argument = vim.api.nvim_get_current_win(), here()
+  command("runCell", argument)
+  command("nextCell", argument, function(result)
+    local line = argument.position.line
+    local unmoved = vim.api.nvim_get_current_win() == window and vim.api.nvim_win_get_cursor(window)[1] - 1 == line
+    if type(result.position) == "table" and unmoved then
+      vim.api.nvim_win_set_cursor(window, { result.position.line + 1, 0 })
+    end
+  end)
+end
+
+function M.open_image()
+  local paths = outputs.images(vim.api.nvim_get_current_buf(), vim.api.nvim_win_get_cursor(0)[1] - 1)
+  if #paths == 0 then
+    vim.notify("zmqkernel: there is no image here or below", vim.log.levels.INFO)
+  end
+  for _, path in ipairs(paths) do
+    vim.ui.open(path)
+  end
 end
 
 -- Whole lines, as every Ex command with a range has them.
 function M.run_lines(range)
   local from = { line = range.line1 - 1, character = 0 }
-  command("runSelection", { uri = vim.uri_from_bufnr(0), range = { start = from, ["end"] = { line = range.line2, character = 0 } } })
+  local to = { line = range.line2, character = 0 }
+  command("runSelection", { uri = vim.uri_from_bufnr(0), range = { start = from, ["end"] = to } })
 end
 
 function M.interrupt()
