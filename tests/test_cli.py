@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,8 @@ def test_a_session_from_start_to_end(project: Path) -> None:
 
     zk("shutdown")
     assert json.loads(zk("info", "--json").stdout)["state"] == "dead"
-    assert "dead" in zk("list").stdout
+    assert zk("list").stdout == f"NAME  STATE       PATH\nshop  dead        {project}\n"
+    assert "\nstate:      dead\n" in zk("info").stdout
     done = zk("interrupt", code=3)
     assert done.stderr == "error: the session 'shop' does not run\nhint: Start it: zmqkernel start shop\n"
     assert zk("exec", "'again'").stdout == "'again'\n"  # running starts it
@@ -75,6 +77,7 @@ def test_exit_codes(project: Path) -> None:
     assert "cannot read nix.json" in zk("attach", "./nix.json", code=3).stderr
     died = zk("exec", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", code=4)
     assert "KernelDied: the kernel died: segmentation fault (SIGSEGV)" in died.stderr
+    assert died.stderr.endswith("\na new kernel was started: the variables are gone\n")
     assert zk("exec", "'alive'").stdout == "'alive'\n"
 
 
@@ -85,17 +88,25 @@ def test_the_cells_of_a_file(project: Path) -> None:
         "# %% bad\n\n1/0\n# %% never\nz = 1\n"
     )
     done = zk("run", "work.py", code=1)
-    assert done.stdout.startswith("one 3\nOut[2]: 6\n")
+    assert done.stdout.startswith("── cell 0  work.py:1\n── cell 1  one  work.py:3\none 3\nOut[2]: 6\n── cell 3  two  ")
     assert f"{file.name}:11" in done.stderr.replace("\n", "")
     assert done.stderr.endswith("ZeroDivisionError: division by zero\nstopped at cell 4; 1 not run\n")
-    assert zk("run", "work.py", "--cell", "5", "--cell", "1").stdout == "one 3\nOut[6]: 6\n"
+    both = zk("run", "work.py", "--cell", "5", "--cell", "1").stdout
+    assert both == "── cell 5  never  work.py:13\n── cell 1  one  work.py:3\none 3\nOut[6]: 6\n"
+    assert zk("run", "work.py", "--cell", "1").stdout == "one 3\nOut[7]: 6\n"
     assert zk("exec", "y, z").stdout == "(5, 1)\n"
     assert "no cell 9 (there are: 0 to 5)" in zk("run", "work.py", "--cell", "9", code=2).stderr
     assert "cannot read nix.py" in zk("run", "nix.py", code=1).stderr
 
     submits = [record for record in records() if record["kind"] == "submit" and record["document"]]
     assert {record["document"] for record in submits} == {file.as_uri()}
-    assert [record["origin"].get("line", 0) for record in submits] == [0, 2, 7, 10, 12, 2]
+    assert [record["origin"].get("line", 0) for record in submits] == [0, 2, 7, 10, 12, 2, 2]
+
+
+def test_only_files_with_cells_are_run(project: Path) -> None:
+    (project / "README.md").write_text("# Not code")
+    assert "README.md is not a .py file or notebook" in zk("run", "README.md", code=2).stderr.replace("\n│", "")
+    assert zk("list").stdout == "there is no session yet: zmqkernel start\n"
 
 
 def test_a_notebook_and_its_pictures(project: Path, home: Path) -> None:
@@ -107,7 +118,7 @@ def test_a_notebook_and_its_pictures(project: Path, home: Path) -> None:
     ]
     (project / "book.ipynb").write_text(json.dumps({"cells": cells, "nbformat": 4}))
     (picture,) = (line for line in zk("run", "book.ipynb", "-s", "nb").stdout.splitlines() if "image/png" in line)
-    path = home / "cache" / "zmqkernel" / "images" / "00001.png"
+    (path,) = (home / "cache" / "zmqkernel" / "images" / "nb").iterdir()
     assert picture == f"[image/png: {path.as_uri()}]"
     assert path.read_bytes() == b"not really"
     (submit,) = (record for record in records("nb") if record["kind"] == "submit")
@@ -118,7 +129,8 @@ def test_attach_reads_standard_input(project: Path) -> None:
     assert zk("attach", stdin="# %%\nx = 1\n# %%\nprint(x + 1)\n").stdout == "2\n"
     done = zk("attach", stdin="raise KeyError(1)", code=1)
     assert "KeyError" in done.stderr
-    assert "StdinNotImplementedError" in zk("attach", stdin="input()", code=1).stderr
+    (line,) = zk("attach", stdin="input()", code=1).stderr.splitlines()
+    assert line.startswith("StdinNotImplementedError: ")
     connection_file = json.loads(zk("info", "--json").stdout)["connection_file"]
     assert zk("attach", connection_file, stdin="print(x)").stdout == "1\n"
 
@@ -143,6 +155,42 @@ def test_the_log_tells_who_ran_what(project: Path) -> None:
     assert zk("exec", "'back'").stdout == "'back'\n"  # the journal was open without a kernel
 
 
+def test_the_log_of_the_last_cells(project: Path) -> None:
+    for code in ("print('one')", "print('two')", "print('three')"):
+        zk("exec", code)
+    text = zk("log", "-n", "2").stdout
+    assert "one" not in text
+    assert text.count("In [") == 2
+    assert re.search(r"In \[2\]\n│ print\('two'\)\ntwo\n.*In \[3\]\n│ print\('three'\)\nthree\n", text)
+    assert [line["content"]["code"] for line in records("-n", "1") if line["kind"] == "submit"] == ["print('three')"]
+    assert zk("log", "-n", "99").stdout.count("In [") == 3
+
+
+def test_a_log_from_beyond_the_end(project: Path) -> None:
+    zk("exec", "1")
+    end = json.loads(zk("info", "--json").stdout)["seq"]
+    done = zk("log", "--since", "9999")
+    assert (done.stdout, done.stderr) == ("", f"the journal ends at {end}\n")
+    assert zk("log", "--since", str(end)).stderr == ""
+    with subprocess.Popen([*COMMAND, "log", "-f", "--since", "9999"], stdout=subprocess.PIPE, text=True) as log:
+        assert log.stdout is not None
+        with Client.connect() as client:
+            wait_for_followers(client, 2)  # we are one
+            client.execute("print('new')").wait()
+            client.shutdown()
+        text = log.stdout.read()  # it ends with the session
+        assert log.wait(30) == 0
+    assert "power failure" not in text
+    assert "\nnew\n" in text
+    assert text.endswith("the session was shut down\n")
+
+
+def wait_for_followers(client: Client, number: int) -> None:
+    event = threading.Event()
+    while len(client.info().clients) < number:
+        event.wait(0.01)
+
+
 def test_the_log_follows_until_ctrl_c(project: Path) -> None:
     zk("start")
     with subprocess.Popen([*COMMAND, "log", "-f", "--json"], stdout=subprocess.PIPE, text=True) as log:
@@ -152,6 +200,33 @@ def test_the_log_follows_until_ctrl_c(project: Path) -> None:
         log.send_signal(signal.SIGINT)
         log.stdout.read()
         assert log.wait(30) == 0
+
+
+def test_who_waits_is_told_for_whom(project: Path) -> None:
+    with Client.connect(sender="neovim 77") as client:
+        running = client.execute("input()")
+        assert next(running).msg_type == "input_request"
+        with subprocess.Popen(
+            [*COMMAND, "exec", "print('mine')"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as waiting:
+            assert waiting.stderr is not None
+            assert waiting.stderr.readline() == "waiting for neovim 77's cell ...\n"
+            text = zk("info").stdout
+            assert re.search(r"^runs: +a cell of neovim 77, 1 waiting$", text, re.MULTILINE)
+            assert re.search(r"^asks: +input\(\) waits for an answer$", text, re.MULTILINE)
+            client.interrupt()
+            client.execute("1").wait()
+            out, _ = waiting.communicate(timeout=60)
+    assert out in ("mine\n", "")  # what waits behind a cell that fails may be dropped
+
+
+def test_exit_ends_nothing(project: Path) -> None:
+    assert zk("exec", "x = 1").stderr == f"started a new session shop in {project}\n"
+    done = zk("exec", "exit()")
+    assert done.stderr == "exit() ends nothing in a session; zmqkernel shutdown does\n"
+    assert zk("exec", "x").stdout == "1\n"
+    zk("shutdown")
+    assert zk("exec", "1").stderr == f"started session shop again in {project}\n"
 
 
 def test_ctrl_c_interrupts_the_cell(project: Path) -> None:
@@ -186,6 +261,7 @@ def test_a_reader_that_leaves_is_no_error(project: Path) -> None:
 def test_home_needs_a_name(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(home)
     assert "needs a name" in zk("start", code=1).stderr
+    assert "hint: Give a NAME: zmqkernel list shows them" in zk("info", code=1).stderr
 
 
 def test_a_wrong_setting_is_said(project: Path, home: Path) -> None:

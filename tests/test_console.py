@@ -74,7 +74,10 @@ def test_a_prompt(attach: Attach) -> None:
     run(child, "Ada")
     run(child, "print('hi', name)", "\nhi Ada")
     run(child, "len?", "Return the number of items")
-    run(child, "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "KernelDied: the kernel died")
+    child.sendline("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
+    child.expect(r"In \[1\]: $")
+    assert "KernelDied: the kernel died" in child.before  # two threads write: which comes first is open
+    assert "a new kernel was started: the variables are gone" in child.before
     run(child, "1 + 2", re.escape("Out[1]: 3"))
     child.sendeof()
     child.expect("detached; the session goes on. Back to it: zmqkernel attach shop")
@@ -98,8 +101,85 @@ def test_ctrl_c_interrupts_what_this_terminal_runs(attach: Attach) -> None:
     child.sendintr()
     child.expect(PROMPT)
     run(child, "'still here'", "Out.*'still here'")
-    child.sendline("exit")
-    child.expect("detached")
+    child.sendline("exit()")
+    child.expect("detached; the session goes on")
+    with Client.connect("shop", start=False) as client:
+        assert "exit()" not in [entry[2] for entry in client.history().history]  # it was not run
+
+
+def test_ctrl_d_detaches_while_the_own_cell_runs(attach: Attach, other: Client) -> None:
+    child = attach()
+    child.expect(PROMPT)
+    child.sendline("import time; print('be' 'gun'); time.sleep(600)")
+    child.expect("begun")
+    child.sendeof()
+    child.expect("detached; your cell goes on. Back to it: zmqkernel attach shop")
+    child.expect(pexpect.EOF)
+    assert other.info().running
+    other.interrupt()
+
+
+def test_ctrl_d_detaches_in_the_middle_of_anothers_cell(attach: Attach, other: Client) -> None:
+    running = other.execute("import time\nprint('begin')\nfor i in range(600): time.sleep(0.1)")
+    next(running)
+    child = attach()
+    child.expect("begin")
+    child.sendeof()
+    child.expect("detached; the cell of neovim 77 goes on")
+    child.expect(pexpect.EOF)
+    assert other.info().running == running.msg_id
+    other.interrupt()
+
+
+def test_ctrl_d_leaves_a_question_open(attach: Attach, other: Client) -> None:
+    child = attach()
+    child.expect(PROMPT)
+    child.sendline("name = input('who? ')")
+    child.expect(r"\r\nwho\? ")
+    child.sendeof()
+    child.expect(r"detached; input\(\) waits for an answer of any client")
+    child.expect(pexpect.EOF)
+    asked = other.info().input
+    assert asked is not None
+    other.answer(asked.request, "Ada")
+    assert other.execute("name").outputs()[0].data == {"text/plain": "'Ada'"}
+
+
+def test_what_is_typed_while_a_cell_runs_waits_at_the_prompt(attach: Attach, other: Client) -> None:
+    child = attach()
+    child.expect(PROMPT)
+    child.sendline("print('be' 'gun'); word = input('word? ')")
+    child.expect(r"word\? ")
+    child.sendline("x")
+    child.expect(PROMPT)
+    child.sendline("import time; print('on' 'ce'); [time.sleep(0.1) for i in range(10)]; print('do' 'ne')")
+    child.expect("once")
+    child.send("y = 5\x1b[A\nz\x7f")
+    child.expect("done")
+    child.expect(r"In \[3\]: y = 5")
+    assert other.execute("'y' in globals()").outputs()[0].data == {"text/plain": "False"}
+    child.sendline("")
+    child.expect(PROMPT)
+    assert other.execute("y").outputs()[0].data == {"text/plain": "5"}
+
+
+def test_tab_completes_from_the_session(attach: Attach, other: Client) -> None:
+    other.execute("class Bird: wingspan = 3; windy = 4\nbird = Bird()").wait()
+    child = attach()
+    child.expect(PROMPT)
+    child.send("bird.wi\t")
+    child.expect(r"bird\.wi[^a-z]*n")  # a bell in between: there are two
+    child.send("\t\t")
+    child.expect(r"windy\s+.*wingspan")
+    child.send("g\t\n")
+    child.expect(r"Out\[\d+\]: 3")
+    child.expect(PROMPT)
+    child.sendline("if True:")
+    child.expect(r"\.\.\.:     $")
+    child.send("print(bird.wind\t + 1)\n")
+    child.expect(r"\.\.\.: ")
+    child.send("\n")
+    child.expect(r"\n5\r")
 
 
 def test_others_are_seen_with_their_name(attach: Attach, other: Client) -> None:

@@ -13,29 +13,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from .client.blocking import Client
+from .commands.keyboard import Keyboard
 from .commands.render import Renderer
-from .commands.running import (
-    OK,
-    TICK,
-    Interrupts,
-    Left,
-    answer_input,
-    confirm,
-    run_cells,
-    run_code,
-)
+from .commands.running import OK, TICK, Detached, Interrupts, Left, answer_input, confirm, run_cells, run_code
 from .commands.story import Story
-from .config import Config
 from .protocol.cells import split
 from .protocol.errors import ZmqKernelError
 from .protocol.journal import OUTPUTS, Record
 from .protocol.messages import ExecuteReply, HistoryRequest, PendingInput, Position, SessionInfoReply
 
+INDENT = "    "
+"""What Tab means where there is nothing to complete."""
+
 REMEMBERED = 500
 """How many inputs of this and earlier sessions the arrow keys bring back."""
 
 
-def attach(client: Client, renderer: Renderer, settings: Config) -> int:
+def attach(client: Client, renderer: Renderer) -> int:
     """Read code and run it until the person leaves; returns the exit code."""
     if not sys.stdin.isatty():
         return run_cells(client, split(sys.stdin.read()), renderer)
@@ -43,17 +37,24 @@ def attach(client: Client, renderer: Renderer, settings: Config) -> int:
     renderer.note(f"session {info.name} in {info.path}, kernel {info.kernel_pid}. Ctrl-D leaves; the session goes on.")
     screen = Screen()
     watched = client.another()
-    watcher = Watcher(watched, client.identity, Renderer(settings.image_dir, prompts=True), screen, info)
+    watcher = Watcher(watched, client.identity, renderer.another(), screen, info)
     watcher.start()
+    what = "the session goes on"
     try:
         Prompt(client, renderer, screen, watcher).loop(info.running)
+    except Detached as left:
+        what = str(left)
     finally:
         watcher.stop()
     if watcher.closed:
         print("the session was shut down")
     else:
-        print(f"detached; the session goes on. Back to it: zmqkernel attach {info.name}")
+        print(f"detached; {what}. Back to it: zmqkernel attach {info.name}")
     return OK
+
+
+LEAVE = ("exit", "exit()", "quit", "quit()")
+"""What a person types to leave; the session's kernel has nothing to do with it."""
 
 
 class Screen:
@@ -107,6 +108,8 @@ class Watcher:
         self._start = self._begin(info)
         self.count = 0
         """The newest execution count."""
+        self.kernels = 0
+        """How many kernels were started since we watch."""
         self.running = info.running
         self.asked: PendingInput | None = info.input
         self.closed = False
@@ -155,6 +158,8 @@ class Watcher:
             self._story.tell(record)
             if self._screen.prompting:
                 self._renderer.end()
+        if record.msg_type == "kernel_started":
+            self.kernels += 1  # only now: the prompt comes below what was told
 
     def _note(self, record: Record) -> None:
         """Keep in mind what the prompt has to know."""
@@ -177,6 +182,38 @@ class Watcher:
             self.closed = True
 
 
+class Completer:
+    """Completes at the prompt from the live session, as readline wants it."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._matches: list[str] = []
+        self.before = ""
+        """The lines of the statement above this one."""
+        readline.set_completer(self.complete)
+        readline.parse_and_bind("tab: complete")
+
+    def complete(self, _word: str, number: int) -> str | None:
+        """Match ``number`` of the word before the cursor, None after the last."""
+        if number == 0:
+            self._matches = self._ask(readline.get_line_buffer(), readline.get_begidx(), readline.get_endidx())
+        return self._matches[number] if number < len(self._matches) else None
+
+    def _ask(self, line: str, begin: int, end: int) -> list[str]:
+        """readline replaces ``line[begin:end]``; the kernel's matches may begin elsewhere."""
+        if not line[:end].strip():
+            return [line[begin:end] + INDENT]
+        try:
+            reply = self._client.complete(self.before + line, len(self.before) + end)
+        except ZmqKernelError:
+            return []  # the kernel cannot say, or not in time: then there is nothing to choose from
+        start = reply.cursor_start - len(self.before)
+        if start >= begin:
+            return [line[begin:start] + match for match in reply.matches]
+        known = line[start:begin]
+        return [match.removeprefix(known) for match in reply.matches if match.startswith(known)]
+
+
 class Prompt:
     """Reads code, runs it, shows what it says."""
 
@@ -186,9 +223,11 @@ class Prompt:
         self._screen = screen
         self._watcher = watcher
         self._prefill = ""
+        self._keys = Keyboard()
+        self._completer = Completer(client)
 
     def loop(self, running: str) -> None:
-        """Until Ctrl-D, ``exit``, or the end of the session."""
+        """Until Ctrl-D or ``exit`` at the prompt, or the end of the session. Raises Detached for Ctrl-D anywhere else."""
         if running:
             self._wait_for_another(running)
         else:
@@ -203,13 +242,22 @@ class Prompt:
             except EOFError:
                 print()
                 return
+            if code.strip() in LEAVE:
+                return
             self._answer_pending()
             if code.strip() and self._leaves(self._run(code)):
                 return
 
     def _run(self, code: str) -> ExecuteReply | None:
+        kernels = self._watcher.kernels
         try:
-            return run_code(self._client, code, self._renderer)
+            with self._keys:
+                reply = run_code(self._client, code, self._renderer, keys=self._keys)
+                if reply.ename == "KernelDied":
+                    self._wait_for_kernel(kernels)
+            return reply
+        except Detached:
+            raise
         except Left:
             self._renderer.note("your code waits its turn; what comes out is in zmqkernel log")
         except ZmqKernelError as error:
@@ -228,12 +276,14 @@ class Prompt:
     def _read(self) -> str:
         """A whole statement, over as many lines as it needs; an empty line ends it in any case."""
         prompt = f"In [{self._watcher.count + 1}]: "
-        prefill, self._prefill = self._prefill, ""
+        prefill, self._prefill = self._prefill or self._keys.typed(), ""
+        self._completer.before = ""
         lines = [self._screen.read(prompt, prefill)]
         while lines[0].strip():
             more, indent = self._wants_more("\n".join(lines))
             if not more:
                 break
+            self._completer.before = "\n".join(lines) + "\n"
             lines.append(self._screen.read("...: ".rjust(len(prompt)), indent))
             if not lines[-1].strip():
                 break
@@ -248,14 +298,23 @@ class Prompt:
 
     def _wait_for_another(self, running: str) -> None:
         """A cell of somebody else runs: show it, answer what it asks, until it ends or the person wants the prompt."""
-        with Interrupts() as interrupts:
+        with Interrupts() as interrupts, self._keys:
             while self._watcher.running == running and not self._watcher.closed:
                 threading.Event().wait(TICK)
+                if self._keys.left():
+                    raise Detached(f"the cell of {self._watcher.sender(running)} goes on")
                 self._answer_pending()
                 if interrupts.take():
                     if not confirm(f"this is a cell of {self._watcher.sender(running)}; interrupt it?"):
                         return
                     self._client.interrupt()
+
+    def _wait_for_kernel(self, before: int) -> None:
+        """Until the watcher has told of the new kernel, so that the prompt counts from 1; a dead session gets none."""
+        while self._watcher.kernels == before and not self._watcher.closed and self._client.info().state != "dead":
+            threading.Event().wait(TICK)
+            if self._keys.left():
+                raise Detached("the session goes on")
 
     def _answer_pending(self) -> None:
         asked = self._watcher.asked

@@ -123,7 +123,8 @@ class Session:
         project = project_of(path)
         if not name and (project == Path.home() or project == Path(project.anchor)):
             raise ZmqKernelError(
-                f"a session in {project} needs a name", hint="Give one: zmqkernel start NAME, or cd into a project."
+                f"a session in {project} needs a name",
+                hint="Give a NAME: zmqkernel list shows them, zmqkernel start NAME makes one. Or cd into a project.",
             )
         return cls(project, name or project.name)
 

@@ -21,14 +21,16 @@ MOST_FILES = 5
 PROFILED = """
 import json, os, sys, threading
 
-ROOT = os.sep + "zmqkernel" + os.sep
+import zmqkernel
+
+ROOT = os.path.dirname(zmqkernel.__file__) + os.sep
 seen = []
 receiving = False
 
 
 def hook(frame, event, argument):
     code = frame.f_code
-    if ROOT not in code.co_filename or event not in ("call", "return"):
+    if not code.co_filename.startswith(ROOT) or event not in ("call", "return"):
         return
     global receiving
     if code.co_qualname == "Transport._receive":
@@ -36,7 +38,7 @@ def hook(frame, event, argument):
         if receiving:
             seen.clear()
     if event == "call" and (receiving or threading.current_thread() is threading.main_thread()):
-        seen.append((code.co_filename.rpartition(ROOT)[2], code.co_qualname))
+        seen.append((code.co_filename.removeprefix(ROOT), code.co_qualname))
 
 
 threading.setprofile(hook)

@@ -6,14 +6,15 @@ import functools
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TextIO, TypeVar
 
 import msgspec
 import typer
 
 from .. import __version__, config
+from ..client.blocking import Client
 from ..client.discovery import SessionState
-from ..commands import sessions
+from ..commands import listing, sessions
 from ..commands.render import Renderer
 from ..commands.running import DIED, FAILED, NO_SESSION, Left
 from ..config import Config
@@ -74,8 +75,8 @@ def reported(command: F) -> F:
             if error.hint:
                 print(f"hint: {error.hint}", file=sys.stderr)
             raise typer.Exit(_code_of(error)) from None
-        except Left:
-            print("the code goes on; see it: zmqkernel attach", file=sys.stderr)
+        except Left as left:
+            print(f"{left or 'the code goes on'}; see it: zmqkernel attach", file=sys.stderr)
             raise typer.Exit(130) from None
 
     return run  # pyright: ignore[reportReturnType]  functools.wraps keeps the signature
@@ -87,16 +88,12 @@ def _code_of(error: ZmqKernelError) -> int:
     return NO_SESSION if isinstance(error, Unreachable) else FAILED
 
 
-def _renderer(settings: Config, *, prompts: bool) -> Renderer:
-    return Renderer(settings.image_dir, prompts=prompts)
+def _renderer(settings: Config, client: Client, *, prompts: bool, err: TextIO | None = None) -> Renderer:
+    return Renderer(settings.image_dir / client.info().name, prompts=prompts, err=err)
 
 
-def _print_state(state: SessionState, as_json: bool) -> None:
-    if as_json:
-        print(msgspec.json.encode(state).decode())
-        return
-    for name in SessionState.__struct_fields__:
-        print(f"{name + ':':<17}{getattr(state, name)}")
+def _print_json(states: SessionState | list[SessionState]) -> None:
+    print(msgspec.json.encode(states).decode())
 
 
 def _version(wanted: bool) -> None:
@@ -138,7 +135,7 @@ def start(
 ) -> None:
     state, was_up = sessions.start(name, config.load(), python, kernel, cwd, restart=restart)
     if json:
-        _print_state(state, True)
+        _print_json(state)
     else:
         verb = "runs already" if was_up else "started"
         print(f"session {state.name} {verb} in {state.path} (kernel {state.kernel_pid})")
@@ -147,8 +144,9 @@ def start(
 @app.command(
     help=f"""A prompt in a session, which is started when there is none.
 
-Ctrl-C interrupts the cell that this terminal waits for, Ctrl-D leaves: the session goes on. Standard input that is no terminal is
-read as code and run; the exit code tells how that went.
+Ctrl-C interrupts the cell that this terminal waits for. Ctrl-D leaves, also while a cell runs, and so do exit and quit at the
+prompt: the session goes on. Tab completes. What is typed while a cell runs comes to the next prompt and is not run. Standard
+input that is no terminal is read as code and run; the exit code tells how that went.
 
 Examples:
 
@@ -164,13 +162,14 @@ def attach(target: Where = None) -> None:
 
     settings = config.load()
     with sessions.open_client(target, settings) as client:
-        raise typer.Exit(open_prompt(client, _renderer(settings, prompts=sys.stdin.isatty()), settings))
+        raise typer.Exit(open_prompt(client, _renderer(settings, client, prompts=sys.stdin.isatty())))
 
 
 @app.command(
     help=f"""Run the cells of a .py file (# %%) or a notebook in a session, which is started when there is none.
 
-It stops at the first cell that fails. The session is that of the file's project. Text before the first marker is cell 0.
+It stops at the first cell that fails. Text before the first marker is cell 0; each of several cells gets a heading: its number,
+title and line. The session is that of the file's project.
 
 Examples:
 
@@ -191,6 +190,8 @@ def run(
     from ..commands import running
 
     settings = config.load()
+    if file.suffix not in running.ENDINGS:
+        raise typer.BadParameter(f"{file} is not a .py file or notebook")
     cells = running.read_cells(file)
     for number in cell or ():
         if all(one.index != number for one in cells):
@@ -198,7 +199,7 @@ def run(
             raise typer.BadParameter(f"{file} has no cell {number} (there are: {known})")
     chosen = [one for number in cell for one in cells if one.index == number] if cell else cells
     with sessions.open_client(session, settings, file) as client:
-        raise typer.Exit(running.run_cells(client, chosen, _renderer(settings, prompts=True), file))
+        raise typer.Exit(running.run_cells(client, chosen, _renderer(settings, client, prompts=True), file))
 
 
 @app.command(
@@ -223,10 +224,9 @@ def exec_(
     settings = config.load()
     text = sys.stdin.read() if code == "-" else code
     with sessions.open_client(session, settings) as client:
-        renderer = _renderer(settings, prompts=False)
+        renderer = _renderer(settings, client, prompts=False)
         reply = running.run_code(client, text, renderer)
-        renderer.payload(reply.payload)
-        raise typer.Exit(running.exit_code(reply))
+        raise typer.Exit(running.finish(client, reply, renderer))
 
 
 @app.command(
@@ -245,12 +245,9 @@ zmqkernel list --json | jq '.[] | select(.state == "busy")'
 def list_(json: Json = False) -> None:
     states = sessions.states()
     if json:
-        print(msgspec.json.encode(states).decode())
-        return
-    width = max((len(state.name) for state in states), default=0)
-    for state in states:
-        note = "  ended without a shutdown" if state.unclean else ""
-        print(f"{state.name:<{width}}  {state.state:<10}  {state.path}{note}")
+        _print_json(states)
+    else:
+        print(listing.table(states))
 
 
 @app.command(
@@ -269,11 +266,17 @@ zmqkernel info work --json
 )
 @reported
 def info(target: Where = None, json: Json = False) -> None:
-    _print_state(sessions.info(target, config.load()), json)
+    settings = config.load()
+    if json:
+        _print_json(sessions.info(target, settings))
+    else:
+        print(sessions.described(target, settings))
 
 
 @app.command(
     help=f"""The journal of a session: what ran, who ran it, what came out. Also of a session that does not run.
+
+A heading is: the number of the record (for --since), the time, who ran the cell, where it stands, its In [n].
 
 With --json one record per line: seq, time, kind (submit, iopub, reply, input, answer, event), msg_type, execution, document,
 sender, content, buffers (their sizes), and origin where there is one.
@@ -284,21 +287,26 @@ zmqkernel log -f
 
 zmqkernel log work --since 1200 --json
 
+zmqkernel log -n 3
+
 {EXIT_CODES}"""
 )
 @reported
 def log(
     target: Where = None,
     since: Annotated[int, typer.Option(metavar="SEQ", min=0, help="Only what came after record SEQ.")] = 0,
-    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on with what comes, until Ctrl-C.")] = False,
+    last: Annotated[int, typer.Option("-n", "--last", metavar="N", min=0, help="Only the last N cells.")] = 0,
+    follow: Annotated[
+        bool, typer.Option("-f", "--follow", help="Go on with what comes, until Ctrl-C or the session's shutdown.")
+    ] = False,
     json: Json = False,
 ) -> None:
     from ..commands import journal
 
     settings = config.load()
     with sessions.open_journal(target, settings) as client:
-        renderer = Renderer(settings.image_dir, prompts=True, err=sys.stdout)  # in the order in which it came
-        journal.show(client, renderer, since=since, follow=follow, as_json=json)
+        renderer = _renderer(settings, client, prompts=True, err=sys.stdout)  # in the order in which it came
+        journal.show(client, renderer, since=since, last=last, follow=follow, as_json=json)
 
 
 @app.command(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import deque
 from typing import Any
 
 import msgspec
@@ -12,15 +13,25 @@ from ..protocol.journal import Record
 from ..protocol.messages import Metadata, Position
 from .render import Renderer
 from .running import TICK, Interrupts
-from .story import Story
+from .story import Story, sender_of
 
 
-def show(client: Client, renderer: Renderer, *, since: int, follow: bool, as_json: bool) -> None:
-    """Write the journal after record ``since``; with ``follow`` go on until Ctrl-C."""
-    position = Position(client.info().epoch, since) if since else Position()
-    following = client.follow(position, until_end=not follow)
+def show(
+    client: Client, renderer: Renderer, *, since: int = 0, last: int = 0, follow: bool = False, as_json: bool = False
+) -> None:
+    """Write the journal after record ``since``, or its ``last`` cells; with ``follow`` go on until Ctrl-C or the shutdown of
+    the session."""
+    end = client.info()
+    if since > end.seq:
+        print(f"the journal ends at {end.seq}", file=sys.stderr)
+        if not follow:
+            return
     story = Story(renderer)
     senders: dict[str, str] = {}
+    if last:
+        since = _before_last(client, last, story, senders)
+    position = Position(end.epoch, min(since, end.seq)) if since else Position()
+    following = client.follow(position, until_end=not follow)
     with Interrupts() as interrupts:
         while not interrupts.take():
             record = following.next(TICK)
@@ -33,7 +44,22 @@ def show(client: Client, renderer: Renderer, *, since: int, follow: bool, as_jso
                 sys.stdout.flush()
             else:
                 story.tell(record)
+            if record.msg_type == "close" and follow and following.live:
+                break  # the session is at its end; an earlier close is followed by what came after it
     renderer.end()
+
+
+def _before_last(client: Client, cells: int, story: Story, senders: dict[str, str]) -> int:
+    """The number of the record before the last so many cells. Who ran them, and those still running, is remembered."""
+    starts: deque[int] = deque(maxlen=cells)
+    following = client.follow(until_end=True)
+    for record in following:
+        if record.kind == "submit":
+            starts.append(record.seq)
+            story.note_submit(record)
+            senders[record.execution] = sender_of(record)
+    following.close()
+    return starts[0] - 1 if starts else 0
 
 
 def json_line(record: Record, senders: dict[str, str]) -> str:
@@ -48,8 +74,7 @@ def json_line(record: Record, senders: dict[str, str]) -> str:
     }
     if record.kind == "submit":
         metadata = msgspec.json.decode(record.metadata, type=Metadata).zmqkernel
-        header = record.message().header
-        senders[record.execution] = metadata.sender or f"{header.username or 'somebody'} ({header.session[:8]})"
+        senders[record.execution] = sender_of(record)
         ours["origin"] = metadata.origin
     ours["sender"] = senders.get(record.execution, "")
     ours["content"] = msgspec.Raw(record.content)

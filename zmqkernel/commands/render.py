@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import os
 import re
 import shutil
@@ -10,6 +11,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
+
+from ..paths import write_private
 
 Json = dict[str, Any]
 
@@ -19,7 +22,8 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)
 
 
 class Renderer:
-    """Writes what executions say. ``prompts``: results are announced with ``Out[n]:``.
+    """Writes what executions say. ``prompts``: results are announced with ``Out[n]:``. A picture becomes a file in ``images``
+    that is named by its content: the same picture is always the same file.
 
     On a terminal, ``clear_output`` and updates of the display that was last are done in place; in a pipe, nothing that was
     written can be taken back, so an update is written again and ``clear_output`` does nothing.
@@ -43,6 +47,10 @@ class Renderer:
             "error": self._error,
             "clear_output": self._clear_output,
         }
+
+    def another(self) -> Renderer:
+        """A second one for the same terminal, for another thread."""
+        return Renderer(self._images, prompts=self._prompts, out=self._out, err=self._err)
 
     def begin(self) -> None:
         """Another execution begins: what was written before stays."""
@@ -132,7 +140,9 @@ class Renderer:
 
     def _error(self, content: Json) -> None:
         self._line_start()
-        text = "\n".join(content.get("traceback") or [f"{content.get('ename')}: {content.get('evalue')}"])
+        line = f"{content.get('ename')}: {content.get('evalue')}"
+        inside = content.get("ename") == "StdinNotImplementedError"  # raised by the kernel's own input()
+        text = line if inside else "\n".join(content.get("traceback") or [line])
         if not self._colours:
             text = _ESCAPES.sub("", text)
         self._out.flush()
@@ -165,15 +175,9 @@ class Renderer:
     def _image(self, data: Any, mime: str, ending: str) -> str:
         raw = str(data).encode() if mime == "image/svg+xml" else base64.b64decode(data)
         self._images.mkdir(parents=True, exist_ok=True, mode=0o700)
-        number = 1 + max((int(p.stem) for p in self._images.iterdir() if p.stem.isdigit()), default=0)
-        while True:
-            path = self._images / f"{number:05d}.{ending}"
-            try:
-                with path.open("xb") as file:
-                    file.write(raw)
-                break
-            except FileExistsError:
-                number += 1  # another terminal was faster
+        path = self._images / f"{hashlib.sha256(raw).hexdigest()[:16]}.{ending}"
+        if not path.exists():
+            write_private(path, raw)
         return f"[{mime}: {path.as_uri()}]"
 
 

@@ -15,14 +15,22 @@ from ..client.blocking import Client, Execution
 from ..protocol.cells import Cell, split, split_notebook
 from ..protocol.errors import Unreachable, ZmqKernelError
 from ..protocol.messages import ExecuteReply, Origin
+from .keyboard import Keyboard, asking
 from .render import Renderer
+from .story import sender_of
 
 OK, FAILED, NO_SESSION, DIED = 0, 1, 3, 4
 """The exit codes of every command. 2 is wrong usage (typer says so), 130: left with Ctrl-C, the code goes on."""
 
+ENDINGS = (".py", ".ipy", ".ipynb")
+"""The files that have cells."""
+
 TICK = 0.1
 """Seconds after which a Ctrl-C is seen when nothing else happens."""
 
+
+TURN_SECONDS = 1.0
+"""After how long a cell that waits its turn says for whom it waits."""
 
 GONE_SECONDS = 10.0
 """How long the connection may be down before nobody waits for the supervisor any longer."""
@@ -56,6 +64,48 @@ class Left(Exception):
     """The person at the terminal does not want to wait any longer; the code goes on."""
 
 
+class Detached(Left):
+    """Ctrl-D: the person leaves. The text says what goes on."""
+
+
+class Turn:
+    """Says whose cell runs before ours."""
+
+    def __init__(self, client: Client, execution: str) -> None:
+        self._client = client
+        self._execution = execution
+        self._told = ""
+        self._look_at = time.monotonic() + TURN_SECONDS
+
+    def came(self) -> None:
+        """Our cell says something: it runs."""
+        self._look_at = float("inf")
+
+    def look(self) -> None:
+        """Once a second: say on standard error whom we wait for."""
+        if time.monotonic() < self._look_at or not self._client.connected:
+            return
+        self._look_at = time.monotonic() + TURN_SECONDS
+        try:
+            running = self._client.info().running
+            if running == self._execution:
+                self.came()
+            elif running not in ("", self._told):
+                self._told = running
+                print(f"waiting for {sender_in(self._client, running)}'s cell ...", file=sys.stderr)
+        except ZmqKernelError:
+            pass  # who waits for the cell notices by itself when nobody is there any more
+
+
+def sender_in(client: Client, execution: str) -> str:
+    """Who ran an execution, from the journal."""
+    following = client.follow(execution=execution, until_end=True)
+    try:
+        return next((sender_of(record) for record in following if record.kind == "submit"), "somebody")
+    finally:
+        following.close()
+
+
 def terminal_name() -> str:
     """How this terminal signs what it runs."""
     try:
@@ -71,10 +121,13 @@ def exit_code(reply: ExecuteReply) -> int:
     return DIED if reply.ename == "KernelDied" else FAILED
 
 
-def run_code(client: Client, code: str, renderer: Renderer, origin: Origin | None = None) -> ExecuteReply:
-    """Execute and show; Ctrl-C interrupts. Raises Left when asked to wait no longer."""
+def run_code(
+    client: Client, code: str, renderer: Renderer, origin: Origin | None = None, keys: Keyboard | None = None
+) -> ExecuteReply:
+    """Execute and show; Ctrl-C interrupts. Raises Left when asked to wait no longer, Detached for Ctrl-D on ``keys``."""
     asked = sys.stdin.isatty()
     execution = client.execute(code, origin=origin, allow_stdin=asked)
+    turn = Turn(client, execution.msg_id)
     renderer.begin()
     pressed = 0
     heard = time.monotonic()
@@ -82,6 +135,8 @@ def run_code(client: Client, code: str, renderer: Renderer, origin: Origin | Non
         while True:
             output = execution.next(TICK)
             heard = time.monotonic() if client.connected else heard
+            if output is not None:
+                turn.came()
             if output is not None and output.msg_type == "input_request":
                 answer_input(client, output.msg_id, output.content, renderer)
             elif output is not None:
@@ -90,6 +145,12 @@ def run_code(client: Client, code: str, renderer: Renderer, origin: Origin | Non
                 break
             elif time.monotonic() - heard > GONE_SECONDS:
                 raise Unreachable("the supervisor of the session is gone", hint="What it had seen: zmqkernel log")
+            else:
+                turn.look()
+            if keys and keys.left():
+                execution.close()
+                renderer.end()
+                raise Detached("your cell goes on")
             if interrupts.take():
                 pressed += 1
                 if not _interrupt(client, execution, again=pressed > 1):
@@ -119,7 +180,7 @@ def confirm(question: str) -> bool:
     """Ask the person at the terminal; without one the answer is no."""
     if not sys.stdin.isatty():
         return False
-    with _raising_interrupts():
+    with asking():
         try:
             return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
         except (EOFError, KeyboardInterrupt):
@@ -127,31 +188,23 @@ def confirm(question: str) -> bool:
 
 
 def answer_input(client: Client, request: str, content: dict[str, Any], renderer: Renderer) -> None:
-    """Ask at the terminal what the code asked for, and hand it on. Ctrl-C interrupts the cell, Ctrl-D answers nothing."""
+    """Ask at the terminal what the code asked for, and hand it on. Ctrl-C interrupts the cell; Ctrl-D answers
+    nothing and raises Detached."""
     renderer.end()
     ask = getpass.getpass if content.get("password") else input
     try:
-        with _raising_interrupts():
+        with asking():
             value = ask(str(content.get("prompt", "")))
     except KeyboardInterrupt:
         client.interrupt()
         return
     except EOFError:
-        value = ""
+        print()
+        raise Detached("input() waits for an answer of any client") from None
     try:
         client.answer(request, value)
     except ZmqKernelError as error:
         renderer.note(str(error))  # another client was faster
-
-
-class _raising_interrupts:  # noqa: N801  it reads as a verb
-    """While this is open, Ctrl-C raises KeyboardInterrupt again: ``input`` can be left in no other way."""
-
-    def __enter__(self) -> None:
-        self._before = signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    def __exit__(self, *error: object) -> None:
-        signal.signal(signal.SIGINT, self._before)
 
 
 def read_cells(path: Path) -> list[Cell]:
@@ -175,14 +228,34 @@ def origin_of(path: Path, cell: Cell) -> Origin:
     return Origin(uri=real.as_uri(), path=place, line=cell.first_code_line, cell=cell.id)
 
 
+def finish(client: Client, reply: ExecuteReply, renderer: Renderer) -> int:
+    """Say what there is to say after code was run; returns the exit code."""
+    _, leave = renderer.payload(reply.payload)
+    if leave:
+        print("exit() ends nothing in a session; zmqkernel shutdown does", file=sys.stderr)
+    if reply.ename == "KernelDied":
+        dead = client.info().state == "dead"
+        said = "there is no kernel now: zmqkernel restart" if dead else "a new kernel was started"
+        print(f"{said}: the variables are gone", file=sys.stderr)
+    return exit_code(reply)
+
+
+def heading(path: Path, cell: Cell) -> str:
+    """What stands above the output of a cell: its number for ``--cell``, its title, its line."""
+    place = "" if path.suffix == ".ipynb" else f"{path.name}:{cell.first_code_line + 1}"
+    return "  ".join(word for word in (f"── cell {cell.index}", cell.title, place) if word)
+
+
 def run_cells(client: Client, cells: list[Cell], renderer: Renderer, path: Path | None = None) -> int:
-    """Run cells until one fails; returns the exit code."""
+    """Run cells until one fails; returns the exit code. With a ``path``, several cells are announced."""
+    several = sum(1 for cell in cells if cell.code.strip()) > 1
     for cell in cells:
         if not cell.code.strip():
             continue
+        if path and several:
+            renderer.note(heading(path, cell))
         reply = run_code(client, cell.code, renderer, origin_of(path, cell) if path else None)
-        renderer.payload(reply.payload)
-        code = exit_code(reply)
+        code = finish(client, reply, renderer)
         if code != OK:
             left = sum(1 for later in cells if later.index > cell.index and later.code.strip())
             if left:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +15,8 @@ from ..config import Config
 from ..paths import Session
 from ..protocol.errors import ZmqKernelError
 from ..protocol.messages import SessionInfoReply
-from .running import terminal_name
+from . import listing
+from .running import sender_in, terminal_name
 
 LIST_SECONDS = 1.0
 """How long ``list`` waits for a session that does not answer."""
@@ -44,7 +46,10 @@ def open_client(target: str | None, config: Config, where: Path | None = None) -
         return Client.connect(Path(target), sender=terminal_name(), timeout=config.timeout)
     session, alive = discovery.find_or_new(target, where)
     if not alive:
+        before = session.settings_file.exists()
         _start(session, config)
+        said = f"started session {session.name} again" if before else f"started a new session {session.name}"
+        print(f"{said} in {session.project}", file=sys.stderr)
     return Client.connect(session, sender=terminal_name(), timeout=config.timeout)
 
 
@@ -114,6 +119,16 @@ def info(target: str | None, config: Config) -> SessionState:
         with open_running(target, config) as client:
             return state_from(client.info())
     return state_of(discovery.find(target), config.timeout)
+
+
+def described(target: str | None, config: Config) -> str:
+    """How one session is, in words."""
+    state = info(target, config)
+    if state.state == "unknown" or not state.supervisor_pid:
+        return listing.describe(state, None, "")
+    with Client.connect(Path(state.connection_file), start=False, timeout=config.timeout) as client:
+        live = client.info()
+        return listing.describe(state, live, sender_in(client, live.running) if live.running else "")
 
 
 def state_of(found: Found, seconds: float) -> SessionState:

@@ -16,6 +16,13 @@ from .render import Renderer
 _metadata = msgspec.json.Decoder(Metadata).decode
 
 
+def sender_of(submit: Record) -> str:
+    """Who ran what this ``submit`` asks for: as the client signs, else its user and the begin of its identity."""
+    header = submit.message().header
+    sender = _metadata(submit.metadata).zmqkernel.sender
+    return sender or f"{header.username or 'somebody'} ({header.session[:8]})"
+
+
 class Told(msgspec.Struct):
     """What is known about an execution. ``place`` is ``file:line`` or empty."""
 
@@ -40,12 +47,10 @@ class Story:
     def note_submit(self, record: Record) -> None:
         """Remember a ``submit``: what it says is told when the code begins to run."""
         ours = _metadata(record.metadata).zmqkernel
-        header = record.message().header
-        sender = ours.sender or f"{header.username or 'somebody'} ({header.session[:8]})"
         place = ""
         if ours.origin and ours.origin.uri:
             place = f"{unquote(urlsplit(ours.origin.uri).path).rpartition('/')[2]}:{ours.origin.line + 1}"
-        self._executions[record.execution] = Told(sender, place, str(record.data.get("code", "")))
+        self._executions[record.execution] = Told(sender_of(record), place, str(record.data.get("code", "")))
 
     def tell(self, record: Record) -> None:
         """Show one record."""
@@ -102,7 +107,8 @@ def event_text(name: str, data: dict[str, Any]) -> str:
     if name == "open":
         return "the session was opened" + ("; its last end was no shutdown" if data.get("unclean") else "")
     if name == "kernel_started":
-        return f"kernel {data.get('pid')} started"
+        first = int(data.get("generation") or 1) == 1
+        return f"kernel {data.get('pid')} started" if first else "a new kernel was started: the variables are gone"
     if name == "kernel_died":
         expected = data.get("expected")
         return "the kernel ended" if expected else str(data.get("reason", "the kernel died"))
