@@ -114,3 +114,10 @@ def test_payload(tmp_path: Path) -> None:
     assert renderer.payload(payload) == ("x = 1", True)
     assert renderer.payload(None) == (None, False)
     assert out.getvalue() == "help\n"
+
+
+def test_paged_help_loses_its_colours_without_a_terminal(tmp_path: Path) -> None:
+    out = io.StringIO()
+    renderer = Renderer(tmp_path, prompts=True, out=out, err=out)
+    renderer.payload([{"source": "page", "data": {"text/plain": "\x1b[31mSignature:\x1b[39m len(obj, /)"}}])
+    assert out.getvalue() == "Signature: len(obj, /)\n"

@@ -26,7 +26,14 @@ def test_the_reason_names_the_signal_and_the_line_is_the_users() -> None:
     death = Death(-11, FAULT, "")
     assert death.reason == "the kernel died: segmentation fault (SIGSEGV)"
     assert death.line == "/home/me/analysis.py:12"
-    assert death.traceback[1:] == ['  File "/home/me/analysis.py", line 14', '  File "/home/me/analysis.py", line 12']
+    assert death.traceback[1:] == ["  /home/me/analysis.py, line 14", "  /home/me/analysis.py, line 12"]
+
+
+def test_a_cell_without_a_document_is_named_by_its_number() -> None:
+    death = Death(
+        -6, 'Current thread 0x1 (most recent call first):\n  File "<ipython-input-9-90cf>", line 3 in f\n\n', ""
+    )
+    assert death.line == "In [9]:3"
 
 
 def test_an_exit_code() -> None:

@@ -73,7 +73,7 @@ class Renderer:
         following, leave = None, False
         for item in payload or []:
             if item.get("source") == "page":
-                self._write(_text_of(item.get("data", {})) + "\n")
+                self._write(self._plain(_text_of(item.get("data", {}))) + "\n")
             elif item.get("source") == "set_next_input":
                 following = str(item.get("text", ""))
             elif item.get("source") == "ask_exit":
@@ -100,6 +100,10 @@ class Renderer:
         self._last_display = ("", "")
         if len(self._written) > 100_000:  # more than a screen: too far up to be taken back
             self._written = self._written[-50_000:]
+
+    def _plain(self, text: str) -> str:
+        """IPython's own text, without its colours where none are wanted."""
+        return text if self._colours else _ESCAPES.sub("", text)
 
     def _line_start(self) -> None:
         if self._written and not self._written.endswith("\n"):
@@ -142,9 +146,7 @@ class Renderer:
         self._line_start()
         line = f"{content.get('ename')}: {content.get('evalue')}"
         inside = content.get("ename") == "StdinNotImplementedError"  # raised by the kernel's own input()
-        text = line if inside else "\n".join(content.get("traceback") or [line])
-        if not self._colours:
-            text = _ESCAPES.sub("", text)
+        text = self._plain(line if inside else "\n".join(content.get("traceback") or [line]))
         self._out.flush()
         self._err.write(text.rstrip("\n") + "\n")
         self._err.flush()

@@ -223,7 +223,7 @@ class Supervisor:
             generation=self._kernel.generation,
             running=relay.running,
             queued=[key for key in executions if key != relay.running],
-            clients=[follower.sender for follower in self._cursor.followers.values()],
+            clients=self._cursor.senders(),
             input=relay.input,
             started=self._started,
         )

@@ -102,10 +102,15 @@ class Cursor:
             more |= self._pump_one(follow_id, follower)
         return more
 
-    def heartbeat(self) -> None:
-        """Empty pages to those that have heard nothing for a while."""
+    def senders(self) -> list[str]:
+        """Who follows now. Everybody gets an empty page: that shows who has gone since."""
+        self.heartbeat(after=0.0)
+        return list(dict.fromkeys(follower.sender for follower in self.followers.values()))
+
+    def heartbeat(self, after: float = HEARTBEAT) -> None:
+        """Empty pages to those that have heard nothing for ``after`` seconds."""
         for follow_id, follower in list(self.followers.items()):
-            if self._now() - follower.spoken >= HEARTBEAT:
+            if self._now() - follower.spoken >= after:
                 self._page(follow_id, follower, follower.after, [])
 
     def _pump_one(self, follow_id: str, follower: Follower) -> bool:

@@ -28,6 +28,7 @@ SIGNAL_WORDS = {
 NOT_USERS = ("/site-packages/", "/dist-packages/", "/lib/python3", "/zmqkernel/kernel/", "<frozen")
 """Parts of file names that are not the user's own code."""
 
+_CELL = re.compile(r"^<ipython-input-(\d+)-\w+>$")
 _FRAME = re.compile(r'^  File "(.*)", line (\d+)', re.MULTILINE)
 
 
@@ -55,7 +56,8 @@ class Death:
         """(file, line) of the user's frames in faulthandler's text, innermost first."""
         _, _, text = self.fault.partition("Current thread")
         found: list[tuple[str, str]] = _FRAME.findall(text.partition("\n\n")[0])
-        return [frame for frame in found if not any(part in frame[0] for part in NOT_USERS)]
+        users = [frame for frame in found if not any(part in frame[0] for part in NOT_USERS)]
+        return [(_CELL.sub(r"In [\1]", name), line) for name, line in users]
 
     @property
     def line(self) -> str:
@@ -68,7 +70,7 @@ class Death:
         if not self.frames:
             return []
         head = "Where the kernel died (most recent call last):"
-        return [head, *(f'  File "{name}", line {number}' for name, number in reversed(self.frames))]
+        return [head, *(f"  {name}, line {number}" for name, number in reversed(self.frames))]
 
 
 class KernelProcess:
