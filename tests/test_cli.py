@@ -9,7 +9,9 @@ import re
 import signal
 import subprocess
 import sys
-import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,16 @@ def zk(*words: str, code: int = 0, stdin: str = "") -> subprocess.CompletedProce
     done = subprocess.run([*COMMAND, *words], input=stdin, capture_output=True, text=True, check=False, timeout=90)
     assert done.returncode == code, done.stdout + done.stderr
     return done
+
+
+@contextmanager
+def running(*words: str) -> Iterator[subprocess.Popen[str]]:
+    """A command that goes on; it is killed at the end, whatever the test found."""
+    with subprocess.Popen([*COMMAND, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as command:
+        try:
+            yield command
+        finally:
+            command.kill()
 
 
 def records(*words: str) -> list[dict[str, Any]]:
@@ -172,10 +184,10 @@ def test_a_log_from_beyond_the_end(project: Path) -> None:
     done = zk("log", "--since", "9999")
     assert (done.stdout, done.stderr) == ("", f"the journal ends at {end}\n")
     assert zk("log", "--since", str(end)).stderr == ""
-    with subprocess.Popen([*COMMAND, "log", "-f", "--since", "9999"], stdout=subprocess.PIPE, text=True) as log:
+    with running("log", "-f", "--since", "9999") as log:
         assert log.stdout is not None
         with Client.connect() as client:
-            wait_for_followers(client, 2)  # we are one
+            wait_for_followers(client, 1)  # the log; we have asked for nothing yet
             client.execute("print('new')").wait()
             client.shutdown()
         text = log.stdout.read()  # it ends with the session
@@ -186,14 +198,15 @@ def test_a_log_from_beyond_the_end(project: Path) -> None:
 
 
 def wait_for_followers(client: Client, number: int) -> None:
-    event = threading.Event()
+    deadline = time.monotonic() + 20
     while len(client.info().clients) < number:
-        event.wait(0.01)
+        assert time.monotonic() < deadline, client.info().clients
+        time.sleep(0.01)
 
 
 def test_the_log_follows_until_ctrl_c(project: Path) -> None:
     zk("start")
-    with subprocess.Popen([*COMMAND, "log", "-f", "--json"], stdout=subprocess.PIPE, text=True) as log:
+    with running("log", "-f", "--json") as log:
         assert log.stdout is not None
         zk("exec", "print('live')")
         assert any('"live\\n"' in line or '"live"' in line for line in log.stdout)
@@ -204,11 +217,9 @@ def test_the_log_follows_until_ctrl_c(project: Path) -> None:
 
 def test_who_waits_is_told_for_whom(project: Path) -> None:
     with Client.connect(sender="neovim 77") as client:
-        running = client.execute("input()")
-        assert next(running).msg_type == "input_request"
-        with subprocess.Popen(
-            [*COMMAND, "exec", "print('mine')"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        ) as waiting:
+        asking = client.execute("input()")
+        assert next(asking).msg_type == "input_request"
+        with running("exec", "print('mine')") as waiting:
             assert waiting.stderr is not None
             assert waiting.stderr.readline() == "waiting for neovim 77's cell ...\n"
             text = zk("info").stdout
@@ -232,14 +243,12 @@ def test_exit_ends_nothing(project: Path) -> None:
 def test_ctrl_c_interrupts_the_cell(project: Path) -> None:
     zk("start")
     code = "import time\nprint('begun', flush=True)\nfor i in range(600): time.sleep(0.1)"
-    with subprocess.Popen(
-        [*COMMAND, "exec", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as running:
-        assert running.stdout is not None
-        assert running.stdout.readline() == "begun\n"
-        running.send_signal(signal.SIGINT)
-        _, errors = running.communicate(timeout=60)
-        assert running.returncode == 1
+    with running("exec", code) as command:
+        assert command.stdout is not None
+        assert command.stdout.readline() == "begun\n"
+        command.send_signal(signal.SIGINT)
+        _, errors = command.communicate(timeout=60)
+        assert command.returncode == 1
         assert "KeyboardInterrupt" in errors
 
 

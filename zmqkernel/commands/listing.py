@@ -29,7 +29,7 @@ def describe(state: SessionState, live: SessionInfoReply | None, sender: str) ->
         if live.input is not None:
             facts.append(("asks", live.input.prompt or "input() waits for an answer"))
         facts.append(("up for", duration(time.time() - live.started)))
-        facts.append(("attached", ", ".join(live.clients) or "nobody"))
+        facts.append(("attached", ", ".join(dict.fromkeys(live.clients)) or "nobody"))
     if state.kernel_pid:
         facts.append(("kernel", f"process {state.kernel_pid}" + (f" ({live.kernel_name})" if live else "")))
     if state.supervisor_pid:

@@ -105,7 +105,7 @@ class Cursor:
     def senders(self) -> list[str]:
         """Who follows now. Everybody gets an empty page: that shows who has gone since."""
         self.heartbeat(after=0.0)
-        return list(dict.fromkeys(follower.sender for follower in self.followers.values()))
+        return [follower.sender for follower in self.followers.values()]
 
     def heartbeat(self, after: float = HEARTBEAT) -> None:
         """Empty pages to those that have heard nothing for ``after`` seconds."""
