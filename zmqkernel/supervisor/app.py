@@ -56,7 +56,7 @@ class Supervisor:
         info = ConnectionInfo.ipc(str(session.sockets / "door"), key, record.kernel)
         self._door = Door(self._context, info, Wire(key, os.urandom(8).hex(), "zmqkernel"))
         _publish_connection_file(session, info)
-        # The relay takes up what the journal says, and the journal is opened with that: hence the detour over a list.
+        # Opening the journal tells the relay what it says, so the relay comes first and gets its journal afterwards.
         epochs = Epochs(record.epoch, {int(epoch): end for epoch, end in record.epoch_ends.items()})
         self._relay = Relay(self._door, None, epochs)  # pyright: ignore[reportArgumentType]
         self._journal = Journal(session.directory, self._relay.recall)
@@ -105,7 +105,9 @@ class Supervisor:
                 for message in door.messages(channel):
                     self._requests.handle(channel, message)
         more = False
-        if not door.stalled:
+        if door.stalled:
+            time.sleep(0.002)  # what the kernel has to say stays readable meanwhile: the poller would not wait
+        else:
             more = self._kernel.receive(self._relay, ready)
         self._kernel.tick(ready)
         if self._kernel.pid != self._record.kernel_pid:

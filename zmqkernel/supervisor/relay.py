@@ -33,6 +33,8 @@ from .process import Death
 REMEMBERED = 10_000
 """How many executions are remembered, to refuse a msg_id that comes again and to own late output."""
 
+UNANSWERED = 1000
+
 _metadata = msgspec.json.Decoder(Metadata).decode
 
 
@@ -75,7 +77,15 @@ class Relay:
     @property
     def is_busy(self) -> bool:
         """A cell runs, or was sent to the kernel."""
-        return self.state == "busy" or bool(self.pending)
+        return self.state == "busy" or any(one.msg_type == "execute_request" for one in self.pending.values())
+
+    def pend(self, request: str, pending: Pending) -> None:
+        """Wait for the kernel's answer. A kernel may drop what it does not know (``usage_request``): of requests that run
+        no code only the newest UNANSWERED are waited for."""
+        self.pending[request] = pending
+        if len(self.pending) > UNANSWERED:
+            oldest = (key for key, one in self.pending.items() if one.msg_type != "execute_request")
+            self.pending.pop(next(oldest, ""), None)
 
     # --- journal ---------------------------------------------------------------------------------------------------
 

@@ -119,9 +119,8 @@ class Requests:
         self._lifeline.forward("control" if message.msg_type in CONTROL else "shell", message)
 
     def _pend(self, channel: str, message: Message, ours: bool) -> None:
-        self._relay.pending[message.msg_id] = Pending(
-            channel, message.idents, message.header_json, message.msg_type, ours
-        )
+        pending = Pending(channel, message.idents, message.header_json, message.msg_type, ours)
+        self._relay.pend(message.msg_id, pending)
 
     def _interrupt(self, channel: str, message: Message) -> None:
         self._lifeline.interrupt()
