@@ -8,6 +8,7 @@ that checks.
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
@@ -36,10 +37,11 @@ class Record(msgspec.Struct, array_like=True, frozen=True):
     * ``reply``    an execute_reply
     * ``input``    an input_request
     * ``answer``   an input_reply (the value is left out when it was a password)
-    * ``event``    ours: ``msg_type`` is open, close, kernel_started, kernel_died or gap, the content says more
+    * ``event``    ours: ``msg_type`` is open, close, kernel_started, kernel_died, gap ..., the content says more
 
     ``execution`` is the msg_id of the execute_request it belongs to (empty: none), ``document`` that request's origin uri.
-    The four JSON parts are kept verbatim.
+    The four JSON parts are kept verbatim. ``link``, in what the kernel said: with this record the supervisor had taken its
+    output up to (position in the ring, offset in fd1, offset in fd2); the next supervisor goes on there.
     """
 
     seq: int
@@ -53,6 +55,7 @@ class Record(msgspec.Struct, array_like=True, frozen=True):
     metadata: bytes = EMPTY
     content: bytes = EMPTY
     buffers: list[bytes] = []
+    link: tuple[int, int, int] | None = None
 
     @property
     def data(self) -> dict[str, Any]:
@@ -86,12 +89,22 @@ OUTPUTS = frozenset(
 )
 """The iopub messages that a filter with ``outputs_only`` lets through."""
 
-_MARKER = bytes([0x90 | len(Record.__struct_fields__)])
+_FIELDS = len(Record.__struct_fields__)
+_MARKERS = re.compile(bytes([0x5B, 0x90 | (_FIELDS - 1), 0x90 | _FIELDS, 0x5D]))
+"""How a body begins: msgpack's marker of an array of so many fields. Journals of 0.1 have one field less."""
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Record)
 
 
-def record_of(seq: int, time: float, kind: str, message: Message, execution: str, document: str) -> Record:
+def record_of(
+    seq: int,
+    time: float,
+    kind: str,
+    message: Message,
+    execution: str,
+    document: str,
+    link: tuple[int, int, int] | None = None,
+) -> Record:
     """The record that holds ``message``."""
     return Record(
         seq,
@@ -105,6 +118,7 @@ def record_of(seq: int, time: float, kind: str, message: Message, execution: str
         message.metadata_json,
         message.content_json,
         message.buffers,  # pyright: ignore[reportArgumentType]  any bytes-like is written as bytes
+        link,
     )
 
 
@@ -173,14 +187,13 @@ def _read(view: memoryview, start: int, size: int) -> tuple[int, Record] | None:
 
 
 def _resync(view: memoryview, start: int, size: int) -> int:
-    """The next offset at which a frame checks, or ``size``. A body begins with msgpack's fixarray marker of its fields."""
+    """The next offset at which a frame checks, or ``size``."""
     for window in range(start + FRAME.size, size, WINDOW):
         haystack = bytes(view[window : window + WINDOW])
-        at = haystack.find(_MARKER)
-        while at >= 0:
-            if _read(view, window + at - FRAME.size, size) is not None:
-                return window + at - FRAME.size
-            at = haystack.find(_MARKER, at + 1)
+        for marker in _MARKERS.finditer(haystack):
+            start = window + marker.start() - FRAME.size
+            if _read(view, start, size) is not None:
+                return start
     return size
 
 

@@ -16,6 +16,8 @@ from msgspec import field
 from .ours import FEATURES as FEATURES
 
 # Whoever reads messages finds all of them here; this file has the Jupyter ones.
+from .ours import AdoptReply as AdoptReply
+from .ours import AdoptRequest as AdoptRequest
 from .ours import AnswerRequest as AnswerRequest
 from .ours import Filter as Filter
 from .ours import FollowCredit as FollowCredit
@@ -27,6 +29,10 @@ from .ours import Origin as Origin
 from .ours import Ours as Ours
 from .ours import PendingInput as PendingInput
 from .ours import Position as Position
+from .ours import RebindRequest as RebindRequest
+from .ours import ResumeReply as ResumeReply
+from .ours import ResumeRequest as ResumeRequest
+from .ours import ServeRequest as ServeRequest
 from .ours import SessionInfoReply as SessionInfoReply
 from .ours import SessionInfoRequest as SessionInfoRequest
 from .ours import Submitted as Submitted
@@ -349,5 +355,13 @@ CONTENT: dict[str, type[msgspec.Struct]] = {
     "session_info_reply": SessionInfoReply,
     "answer_request": AnswerRequest,
     "answer_reply": OkReply,
+    "resume_request": ResumeRequest,
+    "resume_reply": ResumeReply,
+    "serve_request": ServeRequest,
+    "serve_reply": OkReply,
+    "adopt_request": AdoptRequest,
+    "adopt_reply": AdoptReply,
+    "rebind_request": RebindRequest,
+    "rebind_reply": OkReply,
 }
 """Message type to content."""

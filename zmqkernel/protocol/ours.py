@@ -23,13 +23,17 @@ class Origin(msgspec.Struct, omit_defaults=True):
 
 
 class Ours(msgspec.Struct, omit_defaults=True):
-    """``metadata["zmqkernel"]`` of any message. ``execution`` is the msg_id of an execute_request, ``sender`` who ran it."""
+    """``metadata["zmqkernel"]`` of any message. ``execution`` is the msg_id of an execute_request, ``sender`` who ran it.
+
+    ``resumed``, in an execute_request: the msg_id under which this cell was submitted before a kernel died.
+    """
 
     epoch: int = 0
     seq: int = 0
     execution: str = ""
     sender: str = ""
     origin: Origin | None = None
+    resumed: str = ""
 
 
 class Metadata(msgspec.Struct, omit_defaults=True):
@@ -78,16 +82,18 @@ class FollowReply(msgspec.Struct, omit_defaults=True):
     status: str = "ok"
 
 
-class JournalPage(msgspec.Struct):
+class JournalPage(msgspec.Struct, omit_defaults=True):
     """Pushed to a follower, parent is its follow_request. The one buffer holds records in the journal's own framing.
 
     ``last`` is the position up to which the journal has now been searched (a filter may have left records out),
     ``live`` says that this was the end of the journal when it was sent, ``finished`` that ``until_end`` is reached.
+    ``trouble`` is a sentence for people while something keeps the session from going on (a full disk), else empty.
     """
 
     last: Position
     live: bool
     finished: bool = False
+    trouble: str = ""
 
 
 class FollowCredit(msgspec.Struct):
@@ -145,6 +151,14 @@ class SessionInfoReply(msgspec.Struct):
     input: PendingInput | None
     started: float
     """Unix time at which this supervisor began."""
+    held: list[str] = []
+    """msg_ids of cells that waited when a kernel died: they were answered with an error and are kept for resume_request."""
+    trouble: str = ""
+    """A sentence for people while something keeps the session from going on (a full disk), else empty."""
+    adopted: int = 0
+    """How often a supervisor of this session has taken over the living kernel of one that died."""
+    served: list[str] = []
+    """Connection files of Jupyter's kernel managers that this session serves now."""
     status: str = "ok"
 
 
@@ -155,4 +169,63 @@ class AnswerRequest(msgspec.Struct):
     value: str
 
 
-FEATURES = ["zmqkernel.follow", "zmqkernel.submit", "zmqkernel.answer", "zmqkernel.session_info"]
+class ResumeRequest(msgspec.Struct, omit_defaults=True):
+    """Submit the cells that were kept when a kernel died again, each as a new execution; ``drop``: forget them instead.
+
+    ``executions`` names some of them by msg_id; empty: all.
+    """
+
+    drop: bool = False
+    executions: list[str] = []
+
+
+class ResumeReply(msgspec.Struct):
+    """``executions`` maps each kept cell's msg_id to that of its new execution (an empty string when it was dropped)."""
+
+    executions: dict[str, str]
+    status: str = "ok"
+
+
+class ServeRequest(msgspec.Struct):
+    """Serve a Jupyter kernel manager's endpoints as well, as they stand in its connection file, while process ``pid`` lives.
+
+    ``owner`` is a token for whose kernel this is; ``created``: this host has just made the session, so the token is its
+    owner from now on. Only the owner's shutdown_request ends the session. ``ephemeral``: the session also ends when the
+    process ends without a word and nobody else is attached. ``file`` is what ``session_info_reply`` calls this door.
+    """
+
+    connection: dict[str, str | int]
+    owner: str
+    created: bool
+    pid: int
+    ephemeral: bool = False
+    file: str = ""
+
+
+class AdoptRequest(msgspec.Struct):
+    """Supervisor to kernel: process ``pid`` is your supervisor from now on."""
+
+    pid: int
+
+
+class AdoptReply(msgspec.Struct):
+    """What the kernel is at: msg_ids of the running and the waiting execute_requests, and of the input_request that is open."""
+
+    running: str = ""
+    queued: list[str] = []
+    input: str = ""
+    status: str = "ok"
+
+
+class RebindRequest(msgspec.Struct):
+    """Supervisor to kernel: bind again the ipc endpoints whose socket files somebody has removed."""
+
+
+FEATURES = [
+    "zmqkernel.follow",
+    "zmqkernel.submit",
+    "zmqkernel.answer",
+    "zmqkernel.session_info",
+    "zmqkernel.resume",
+    "zmqkernel.serve",
+]
