@@ -23,6 +23,8 @@ DISPLAY_CODE = (
     f"from IPython.display import display\nfor i in range({DISPLAYS}):\n    display({{'text/plain': str(i)}}, raw=True)"
 )
 LAG_CODE = "import time\nfor i in range(20):\n    print(time.monotonic(), flush=False)\n    time.sleep(0.05)"
+RELAY = "pass, the relay's share"
+"""Processor time of the supervisor as a ratio to that of the kernel, for the same cells."""
 SETTLE_SECONDS = 0.5
 """How long after a batch its processor time is read: work put off (history, the disk) is counted too."""
 
@@ -113,6 +115,7 @@ def _pass_batch(subject: Bare, count: int, into: Samples) -> None:
     into.add("pass, processor time", subject.name, sum(used.values()))
     if subject.supervisor_pid:
         into.add("pass, processor time of the supervisor", subject.name, used[subject.supervisor_pid])
+        into.add(RELAY, subject.name, used[subject.supervisor_pid] / used[subject.kernel_pid])
 
 
 def _lag(subject: Bare, into: Samples) -> None:

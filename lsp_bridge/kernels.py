@@ -1,4 +1,7 @@
-"""When a session's kernel gives way to a new one, and why: the variables are gone, and everybody who looks is told."""
+"""When a session's kernel gives way to a new one, and why: the variables are gone, and everybody who looks is told.
+
+A supervisor that died does no harm to a kernel of ours: the next one opens the session and takes it over (``adopted``).
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,9 @@ import msgspec
 from zmqkernel.protocol.journal import Record
 
 ENDS = frozenset({"kernel_died", "close", "open", "kernel_started"})
-"""After any of these events, no kernel that ran before has its variables still."""
+"""After any of these events, no kernel that ran before has its variables still; unless ADOPTED follows an ``open``."""
+
+ADOPTED = "adopted"
 
 
 class Replaced(msgspec.Struct, frozen=True):
@@ -26,6 +31,8 @@ class Kernels:
 
     def take(self, record: Record) -> Replaced | None:
         """Take a record; says so when it is a kernel that begins in the place of another."""
+        if record.kind == "event" and record.msg_type == ADOPTED:
+            self._had, self._cause = True, None
         if record.kind != "event" or record.msg_type not in ENDS:
             return None
         if record.msg_type == "kernel_started":

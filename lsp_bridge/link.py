@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -21,8 +22,10 @@ _log = logging.getLogger(__name__)
 class Link:
     """``order`` is held by whoever submits, so that cells run in the order in which the editor asked."""
 
-    def __init__(self, session: Session, sender: str) -> None:
+    def __init__(self, session: Session, sender: str, on_trouble: Callable[[str], None] | None = None) -> None:
+        """``on_trouble`` hears what keeps the session from going on, and an empty text when that is over."""
         self.session = session
+        self._on_trouble = on_trouble
         self.order = asyncio.Lock()
         self.told = 0
         """The number of the record of the newest kernel that the editor was told of: its documents all read of it."""
@@ -39,26 +42,41 @@ class Link:
     async def open(self, need: Need) -> AsyncClient | None:
         """A connected client, None when there is no such session. ZmqKernelError when it should be there and is not."""
         async with self._opening:
+            if need == "running" and self._client and not self._client.connected and not self._client.ended:
+                return None  # it comes back by itself: a client starts a supervisor that died again
             info = await asyncio.to_thread(self._door, need)
-            if self._client and self._info != info:
-                # Another supervisor has the session now: it does not know the key of the old one.
+            if self._client and (self._info != info or self._client.ended):
+                # The session was shut down, and another supervisor has it now: it does not know the key of the old one.
                 self._client.close()
                 self._client = None
             if info is None:
                 return None
             if self._client is None:
-                self._client, self._info = await AsyncClient.connect(info, sender=self._sender), info
+                self._client, self._info = await self._connected(info), info
             if need == "kernel" and (await self._client.info()).state == "dead":
                 await self._client.restart()
             return self._client
+
+    async def _connected(self, info: ConnectionInfo) -> AsyncClient:
+        client = AsyncClient(info, sender=self._sender, session=self.session)
+        client.on_trouble = self._on_trouble
+        try:
+            await client.check()
+        except BaseException:
+            client.close()
+            raise
+        return client
 
     def _door(self, need: Need) -> ConnectionInfo | None:
         """Where the session listens, started if need be."""
         if not discovery.is_alive(self.session):
             if need == "running" or (need == "journal" and not self.session.settings_file.exists()):
                 return None
-            discovery.start(self.session, with_kernel=need == "kernel")
-        return discovery.locate(self.session, start=False)
+            if need == "journal":
+                discovery.open_journal(self.session)
+            else:
+                discovery.start(self.session)
+        return discovery.locate(self.session, start=False).info
 
     def close(self) -> None:
         if self._client:

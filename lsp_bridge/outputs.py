@@ -16,7 +16,7 @@ from zmqkernel.protocol.messages import ExecuteReply, Metadata, Origin, Ours
 from zmqkernel.protocol.outputs import Displays, Fold, Output
 
 from .anchors import Ran
-from .kernels import ENDS
+from .kernels import ADOPTED, ENDS
 
 State = Literal["queued", "running", "waiting", "ok", "error", "aborted", "died"]
 
@@ -120,6 +120,8 @@ class Executions:
         self._displays = Displays()
         self.all: dict[str, Execution] = {}
         self.inputs: dict[str, Input] = {}
+        self._doubted: list[Execution] = []
+        """Of an earlier kernel, unless the supervisor that has just opened the session takes that over."""
 
     def get(self, execution: str) -> Execution:
         """The execution with this id, made if it is new."""
@@ -166,12 +168,18 @@ class Executions:
             if waited:
                 waited.waits(False)
             return [waited] if waited else []
+        if record.msg_type == ADOPTED:
+            there, self._doubted = self._doubted, []
+            for one in there:
+                one.earlier_kernel = False
+            return there
         if record.msg_type not in ENDS:
             return []
         # What is queued may still run in the new kernel.
         gone = [one for one in self.all.values() if one.state != "queued" and not one.earlier_kernel]
         for one in gone:
             one.earlier_kernel = True
+        self._doubted = gone if record.msg_type == "open" else []
         return gone
 
     def _submit(self, record: Record) -> list[Execution]:

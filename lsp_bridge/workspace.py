@@ -7,6 +7,7 @@ import itertools
 import logging
 import os
 from collections.abc import Awaitable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -149,7 +150,11 @@ class Workspace:
         """Find the session of a document that was opened, and what it has put out there."""
         session = await session_of(place.path)
         if session:
-            link = self._links.setdefault(session.id, Link(session, self._rpc.sender))
+            link = self._links.get(session.id)
+            if link is None:
+                link = self._links[session.id] = Link(
+                    session, self._rpc.sender, partial(self._tell_trouble, session.name)
+                )
             place.link, place.view.session = link, session.name
         place.found.set()
         if place.link:
@@ -180,6 +185,8 @@ class Workspace:
                 place.view.rewind()
                 if place.link:
                     place.link.told = 0  # the numbers after the rewind are given again
+            elif client.ended:
+                return  # it was shut down; whoever starts it again comes with another client
             elif not place.live:
                 place.live = True
                 place.view.live()
@@ -212,6 +219,10 @@ class Workspace:
             self._rpc.notify("zmqkernel/kernelRestarted", facts)
         else:
             self._rpc.show(f"session {name}: {replaced.reason}; all variables are gone")
+
+    def _tell_trouble(self, session: str, trouble: str) -> None:
+        """What keeps a session from going on, once; and once that it is over."""
+        self._rpc.show(f"session {session}: {trouble or 'the trouble is over'}", error=bool(trouble))
 
     # --- inside ------------------------------------------------------------------------------------------------------
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import hypothesis
-import msgspec
 import pytest
 
 # No deadline: the machine may be loaded. No database: nothing is written into the checkout.
@@ -32,6 +33,20 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     The state directory is ``home / "state" / "zmqkernel"``. Sessions may be left running: at the end their supervisors
     and kernels are killed, and any other process that still runs with this home fails the test.
     """
+    with isolated(tmp_path, monkeypatch) as home:
+        yield home
+
+
+@pytest.fixture(scope="class")
+def class_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """As ``home``, for tests of a class that share a kernel."""
+    with pytest.MonkeyPatch.context() as patch, isolated(tmp_path_factory.mktemp("class"), patch) as home:
+        yield home
+
+
+@contextmanager
+def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """What ``home`` is, between beginning and end."""
     home = tmp_path / "home"
     sockets = Path(tempfile.mkdtemp(prefix="zk-", dir="/tmp"))  # short: a unix socket path ends at 107 bytes
     places = {
@@ -61,17 +76,17 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def end_processes(home: Path) -> None:
     """Kill the sessions of ``home``; fail when another process of it is left, and end that too."""
-    # The supervisors first, or they would restart the kernels.
-    for key, module in (("supervisor_pid", "zmqkernel.supervisor"), ("kernel_pid", "zmqkernel.kernel")):
-        recorded = recorded_pids(home, key)
-        for pid, command in processes(home).items():
-            if pid in recorded or module in command:
-                kill(pid)
+    # A kernel starts the next supervisor, a supervisor the next kernel: both are stopped before either is killed.
+    recorded = recorded_pids(home, "supervisor_pid") | recorded_pids(home, "kernel_pid")
+    while ours := [pid for pid, command in processes(home).items() if pid in recorded or is_session(command)]:
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in ours:
+                send(pid, number)
     deadline = time.monotonic() + END_SECONDS
     while (left := processes(home)) and time.monotonic() < deadline:
         time.sleep(0.01)
     for pid in left:
-        kill(pid)
+        send(pid, signal.SIGKILL)
     if left:
         pytest.fail(f"processes left behind: {left}")
 
@@ -79,7 +94,12 @@ def end_processes(home: Path) -> None:
 def recorded_pids(home: Path, key: str) -> set[int]:
     """The process ids that the sessions of ``home`` have written down under ``key``."""
     files = (home / "state" / "zmqkernel").glob("*/session.json")
-    return {int(msgspec.json.decode(file.read_bytes()).get(key) or 0) for file in files}
+    return {int(found[1]) for file in files if (found := re.search(rb'"%s": *(\d+)' % key.encode(), file.read_bytes()))}
+
+
+def is_session(command: str) -> bool:
+    """Is this the command line of a supervisor, a kernel or a host of ours?"""
+    return any(module in command for module in ("zmqkernel.supervisor", "zmqkernel.kernel", "zmqkernel.hosted"))
 
 
 def processes(home: Path) -> dict[int, str]:
@@ -99,9 +119,9 @@ def processes(home: Path) -> dict[int, str]:
     return found
 
 
-def kill(pid: int) -> None:
-    """SIGKILL, unless it is gone already."""
+def send(pid: int, number: int) -> None:
+    """A signal, unless the process is gone already."""
     try:
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, number)
     except ProcessLookupError:
         pass  # gone is what we want

@@ -25,6 +25,7 @@ LAYERS = {
     "zmqkernel.console": SHARED | {"zmqkernel.client", "zmqkernel.commands"},
     "zmqkernel.commands": SHARED | {"zmqkernel.client"},
     "zmqkernel.kernelspec": set[str](),
+    "zmqkernel.hosted": SHARED | {"zmqkernel.client"},
     "zmqkernel.__main__": {"zmqkernel.cli"},
     "lsp_bridge": {"zmqkernel.client", "zmqkernel.protocol"},
 }
@@ -50,8 +51,8 @@ OWNERS = {
         "zmqkernel/kernel/transport.py",
         "zmqkernel/supervisor/app.py",
         "zmqkernel/supervisor/door.py",
+        "zmqkernel/supervisor/doors.py",
         "zmqkernel/supervisor/frames.py",
-        "zmqkernel/supervisor/lifeline.py",
         "zmqkernel/supervisor/link.py",
     },
 }

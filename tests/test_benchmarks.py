@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import zmq
 
-from benchmarks.figures import Samples
+from benchmarks.figures import RELAY, Samples
 from benchmarks.report import BARE, DOOR, REFERENCE, markdown, summary
 from benchmarks.subjects import Bare, processor_seconds, rss_megabytes, subjects
 
@@ -65,6 +65,16 @@ def test_limits_are_judged() -> None:
     assert figures["pass, clock, what the door adds"][DOOR]["median"] == pytest.approx(0.5)
     row = next(line for line in markdown(figures).splitlines() if line.startswith("| pass, clock |"))
     assert "limit 0.25 ok" in row and "limit 0.36 MISSED" in row
+
+
+def test_the_relay_is_held_against_a_whole_cell_of_the_reference() -> None:
+    samples = Samples()
+    samples.add("pass, processor time", REFERENCE, 2.0)
+    samples.add("pass, processor time of the supervisor", DOOR, 0.5)
+    samples.add(RELAY, DOOR, 0.8)
+    figures = summary(samples)
+    assert figures["pass, processor time of the supervisor"][DOOR]["ratio"] == 0.25
+    assert "0.80 (0.80) of the kernel's" in markdown(figures)
 
 
 def test_lost_output_is_shown() -> None:

@@ -21,8 +21,9 @@ from docs import cli_page
 from zmqkernel.client import Client
 
 COMMAND = [sys.executable, "-m", "zmqkernel"]
-COMMANDS = ["start", "attach", "run", "exec", "list", "info", "log", "interrupt", "restart", "shutdown"]
+COMMANDS = ["start", "attach", "run", "exec", "list", "info", "log", "interrupt", "restart", "resume", "shutdown"]
 KEYS = ["name", "path", "state", "kernel_pid", "supervisor_pid", "connection_file", "epoch", "seq", "unclean"]
+KEYS += ["held", "trouble"]
 
 
 @pytest.fixture
@@ -295,9 +296,9 @@ def test_every_command_has_help_with_examples_and_exit_codes(command: str) -> No
 
 
 def test_kernelspec(home: Path) -> None:
-    place = Path(zk("kernelspec", "install").stdout.strip())
-    assert place == home / "jupyter-data" / "kernels" / "zmqkernel"
-    assert json.loads((place / "kernel.json").read_text())["language"] == "python"
+    places = [Path(line) for line in zk("kernelspec", "install").stdout.splitlines()]
+    assert places == [home / "jupyter-data" / "kernels" / name for name in ("zmqkernel", "zmqkernel-session")]
+    assert all(json.loads((place / "kernel.json").read_text())["language"] == "python" for place in places)
     zk("kernelspec", "install", "--prefix", "/tmp", "--sys-prefix", code=2)
 
 

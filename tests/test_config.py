@@ -53,3 +53,15 @@ def test_mistakes_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ZMQKERNEL_TIMEOUT", "soon")
     with pytest.raises(ZmqKernelError, match=r"ZMQKERNEL_.*timeout"):
         load()
+
+
+def test_sizes_as_people_write_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load().limits == {}
+    for text, size in (("4G", 4 * 1024**3), ("1.5 MB", 3 * 1024**2 // 2), ("10kib", 10240), ("7", 7)):
+        monkeypatch.setenv("ZMQKERNEL_JOURNAL_SIZE", text)
+        assert load().limits == {"journal-size": str(size)}
+    monkeypatch.setenv("ZMQKERNEL_JOURNAL_AGE", "0.5")
+    assert load().limits["journal-age"] == "0.5"
+    monkeypatch.setenv("ZMQKERNEL_OUTPUT_CAP", "much")
+    with pytest.raises(ZmqKernelError, match="output_cap is a size like '4G'"):
+        load()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -227,3 +229,35 @@ def wait_until(ready: Callable[[], bool]) -> None:
     event = threading.Event()
     while not ready():
         event.wait(0.01)
+
+
+def test_the_prompt_lives_through_the_death_of_the_supervisor(attach: Attach) -> None:
+    child = attach()
+    child.expect(PROMPT)
+    run(child, "x = 41")
+    with Client.connect("shop", start=False) as client:
+        os.kill(client.info().supervisor_pid, signal.SIGKILL)
+    run(child, "'still ' + 'here'", "still here")
+    child.sendline("import time; print('be' 'gun', flush=True); time.sleep(2); print('en' 'ded')")
+    child.expect("begun")
+    with Client.connect("shop") as client:
+        os.kill(client.info().supervisor_pid, signal.SIGKILL)
+    child.expect("ended|KernelDied")  # what is meant: ended
+    child.expect(PROMPT)
+
+
+def test_who_attaches_after_a_crash_hears_what_was_kept(attach: Attach, other: Client) -> None:
+    running = other.execute("import time; print('begun', flush=True); time.sleep(600)")
+    next(running)
+    waiting = other.execute("print('kept')")
+    while not other.info().queued:
+        threading.Event().wait(0.01)
+    os.kill(other.info().kernel_pid, signal.SIGKILL)
+    assert waiting.wait(60).ename == "KernelDied"
+    child = attach()
+    child.expect("1 cell that waited when the kernel died was kept: zmqkernel resume runs it")
+    child.expect(PROMPT)
+    (new,) = other.resume().executions.values()
+    child.expect("1 cell that was kept runs again|neovim 77")
+    child.expect(r"\x1b\[Kkept")
+    assert new

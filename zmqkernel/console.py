@@ -14,9 +14,10 @@ from contextlib import contextmanager
 
 from .client.blocking import Client
 from .commands.keyboard import Keyboard
+from .commands.listing import kept
 from .commands.render import Renderer
 from .commands.running import OK, TICK, Detached, Interrupts, Left, answer_input, confirm, run_cells, run_code
-from .commands.story import Story
+from .commands.story import SHUT_DOWN, Story
 from .protocol.cells import split
 from .protocol.errors import ZmqKernelError
 from .protocol.journal import OUTPUTS, Record
@@ -35,6 +36,9 @@ def attach(client: Client, renderer: Renderer) -> int:
         return run_cells(client, split(sys.stdin.read()), renderer)
     info = client.info()
     renderer.note(f"session {info.name} in {info.path}, kernel {info.kernel_pid}. Ctrl-D leaves; the session goes on.")
+    if info.held:
+        renderer.note(kept(len(info.held)))
+    renderer.trouble(info.trouble)
     screen = Screen()
     watched = client.another()
     watcher = Watcher(watched, client.identity, renderer.another(), screen, info)
@@ -47,7 +51,7 @@ def attach(client: Client, renderer: Renderer) -> int:
     finally:
         watcher.stop()
     if watcher.closed:
-        print("the session was shut down")
+        print(SHUT_DOWN)
     else:
         print(f"detached; {what}. Back to it: zmqkernel attach {info.name}")
     return OK
@@ -114,6 +118,7 @@ class Watcher:
         self.asked: PendingInput | None = info.input
         self.closed = False
         """The session was shut down."""
+        self._trouble = info.trouble
 
     def start(self) -> None:
         self._thread.start()
@@ -141,16 +146,27 @@ class Watcher:
                 record = following.next(TICK)
                 if record is not None:
                     self._take(record)
+                self._tell_trouble()
+                if following.finished:
+                    self.closed = True
+                    break
         except ZmqKernelError as error:
             with self._screen.above_prompt():
                 self._renderer.note(f"this terminal no longer sees what others do: {error}")
+
+    def _tell_trouble(self) -> None:
+        """Above the prompt, when it has changed."""
+        if self._client.trouble != self._trouble:
+            self._trouble = self._client.trouble
+            with self._screen.above_prompt():
+                self._renderer.trouble(self._trouble)
 
     def _take(self, record: Record) -> None:
         if record.kind == "submit" and record.message().header.session == self._own:
             self._mine.add(record.execution)
         self._note(record)
-        if record.execution in self._mine and record.kind != "event":
-            return
+        if (record.execution in self._mine and record.kind != "event") or record.msg_type == "trouble":
+            return  # its cell is shown by the prompt, trouble before it is in the journal
         if record.kind in ("submit", "iopub", "reply") and record.msg_type not in OUTPUTS:
             self._story.tell(record)  # nothing to see, so the prompt stays where it is
             return

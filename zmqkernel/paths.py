@@ -89,6 +89,19 @@ def remove_tree(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
+def punch(file: int, start: int, end: int) -> None:
+    """Give the blocks between two offsets of an open file back to the file system, where it can; the offsets stay as they are."""
+    import ctypes  # late: it is needed only where much was written
+
+    keep_size, punch_hole = 1, 2
+    try:
+        fallocate = ctypes.CDLL(None).fallocate64
+    except AttributeError:
+        return  # no glibc on Linux: the file only grows
+    fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+    fallocate(file, keep_size | punch_hole, start, end - start)
+
+
 def project_of(path: Path) -> Path:
     """The nearest folder with ``pyproject.toml`` or ``.git`` at or above ``path``, else ``path`` (a file's folder)."""
     folder = path if path.is_dir() else path.parent

@@ -96,29 +96,68 @@ def test_a_new_kernel_is_told_once_however_many_documents_are_open(editor: Start
     assert [note["method"] for note in bare.notifications].count("zmqkernel/kernelRestarted") == 1
 
 
-def test_after_the_supervisor_was_killed_the_pending_cell_is_answered_and_the_next_one_runs(
-    editor: Start, script: Path
-) -> None:
+def kill_supervisor(script: Path) -> int:
+    """SIGKILL; returns the pid that it had."""
+    with Client.connect(Session.at(script), start=False) as client:
+        supervisor = client.info().supervisor_pid
+    os.kill(supervisor, signal.SIGKILL)
+    return supervisor
+
+
+def test_adoption_goes_unnoticed_in_the_editor(editor: Start, script: Path) -> None:
+    """The bridge starts the supervisor that was killed again; the cell that ran goes on, and no variables are gone."""
     bare = editor()
     uri = bare.open(script)
     first = bare.run_cell(uri, FIRST)
     pid = kernel_pid(bare, first)
     slow = bare.run_cell(uri, SLOW)
     bare.output(slow, lambda p: "begun" in text_of(p))
-    with Client.connect(Session.at(script), start=False) as client:
-        supervisor = client.info().supervisor_pid
-    os.kill(supervisor, signal.SIGKILL)
-    wait_until(lambda: not discovery.is_alive(Session.at(script)), "end of the supervisor")
+    old = kill_supervisor(script)
+    with Client.connect(Session.at(script)) as client:
+        assert client.info().supervisor_pid != old
+        client.interrupt()
+    assert bare.finished(slow)["outputs"][-1]["ename"] == "KeyboardInterrupt"
+    assert kernel_pid(bare, bare.run_cell(uri, FIRST)) == pid
+    assert "zmqkernel/kernelRestarted" not in [note["method"] for note in bare.notifications]
+    os.kill(pid, signal.SIGKILL)
+    told = bare.wait_for("zmqkernel/kernelRestarted")
+    assert "SIGKILL" in told["reason"]  # and not that a supervisor died some time ago
 
-    again = bare.run_cell(uri, FIRST)
-    assert kernel_pid(bare, again) != pid
+
+def test_when_supervisor_and_kernel_are_killed_the_pending_cell_is_answered_and_the_next_one_runs(
+    editor: Start, script: Path
+) -> None:
+    bare = editor()
+    uri = bare.open(script)
+    pid = kernel_pid(bare, bare.run_cell(uri, FIRST))
+    slow = bare.run_cell(uri, SLOW)
+    bare.output(slow, lambda p: "begun" in text_of(p))
+    kill_supervisor(script)
+    os.kill(pid, signal.SIGKILL)
     died = bare.finished(slow)
     assert died["state"] == "died"
-    assert "supervisor died" in died["outputs"][-1]["evalue"]
     assert text_of(died).startswith("begun\n")
     assert bare.output(slow, lambda p: p["earlierKernel"])
-    told = bare.wait_for("zmqkernel/kernelRestarted")
-    assert (told["reason"], told["expected"]) == ("the session's supervisor died", False)
+    assert not bare.wait_for("zmqkernel/kernelRestarted")["expected"]
+    assert kernel_pid(bare, bare.run_cell(uri, FIRST)) != pid
+
+
+def test_a_kept_cell_runs_when_it_is_resumed(editor: Start, script: Path) -> None:
+    bare = editor()
+    uri = bare.open(script)
+    pid = kernel_pid(bare, bare.run_cell(uri, FIRST))
+    slow = bare.run_cell(uri, SLOW)
+    bare.output(slow, lambda p: "begun" in text_of(p))
+    waiting = bare.run_cell(uri, FIRST)
+    os.kill(pid, signal.SIGKILL)
+    kept = bare.finished(waiting)
+    assert kept["state"] == "died"
+    assert "zmqkernel resume" in kept["outputs"][-1]["evalue"]
+    with Client.connect(Session.at(script), start=False) as client:
+        assert client.info().held == [waiting]
+        new = client.resume().executions[waiting]
+        assert client.info().held == []
+    assert kernel_pid(bare, new) != pid
 
 
 def test_cells_without_code_are_passed_over(editor: Start, script: Path) -> None:

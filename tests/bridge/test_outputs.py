@@ -108,6 +108,19 @@ def test_what_ran_before_a_kernel_died_is_of_an_earlier_kernel_and_what_is_queue
     assert executions.get(queued).snapshot()["earlierKernel"] is False
 
 
+def test_a_kernel_that_is_taken_over_is_no_earlier_one() -> None:
+    journal, executions = Journal(), Executions()
+    executions.take(journal.submit())
+    executions.take(journal.say("execute_reply", status="ok", execution_count=1))
+    ran = executions.get(journal.request.msg_id)
+    assert executions.take(event(8, 8.0, "open", {"unclean": False})) == [ran]
+    assert executions.take(event(9, 9.0, "adopted", {"pid": 1, "generation": 1})) == [ran]
+    assert not ran.earlier_kernel
+    executions.take(event(10, 10.0, "kernel_died", {"reason": "SIGKILL", "expected": False}))
+    executions.take(event(11, 11.0, "adopted", {"pid": 1, "generation": 1}))
+    assert ran.earlier_kernel
+
+
 def test_a_new_kernel_is_told_with_the_first_cause() -> None:
     def told(*events: tuple[str, Any]) -> list[Replaced | None]:
         kernels = Kernels()
@@ -121,6 +134,10 @@ def test_a_new_kernel_is_told_with_the_first_cause() -> None:
     assert told(started, crash, started)[-1] == Replaced("the kernel died: SIGSEGV", False)
     assert told(started, ended, started)[-1] == Replaced("the kernel was restarted", True)
     assert told(started, started)[-1] == Replaced("the kernel was restarted", True)
+    adopted = ("adopted", {"pid": 1})
+    assert told(started, unclean, adopted) == [None, None, None]
+    assert told(started, opened, adopted, crash, started)[-1] == Replaced("the kernel died: SIGSEGV", False)
+    assert told(adopted, crash, started)[-1] == Replaced("the kernel died: SIGSEGV", False)
     assert told(started, ("close", {}), opened, started)[-1] == Replaced("the session was shut down", True)
     assert told(started, unclean, ("close", {}), opened, started)[-1] == Replaced(
         "the session's supervisor died", False

@@ -47,6 +47,8 @@ class FakeSession:
         """Every page is sent twice, the second time overlapping."""
         self.lose_submitted = 0
         """So many ``submitted`` are lost."""
+        self.trouble = ""
+        """What every page and session_info_reply says of it."""
         self.has_kernel = True
         self.features = list(FEATURES)
         self.executed: list[str] = []
@@ -90,6 +92,13 @@ class FakeSession:
 
         self.do(again)
 
+    def die(self) -> None:
+        """The supervisor dies; :meth:`come_back` starts another."""
+        self.do(lambda: (self._router.close(0), self._followers.clear()))
+
+    def come_back(self) -> None:
+        self.do(self._bind)
+
     def lose_tail(self, seq: int) -> None:
         """A power failure: records after ``seq`` are gone, a new epoch begins."""
 
@@ -117,7 +126,9 @@ class FakeSession:
         while not self._stop.is_set():
             while self._commands:
                 self._commands.pop(0)()
-            if self._router.poll(5):
+            if self._router.closed:
+                time.sleep(0.005)
+            elif self._router.poll(5):
                 try:
                     self._handle(self._wire.unpack(self._router.recv_multipart()))
                 except BadSignature:
@@ -175,7 +186,10 @@ class FakeSession:
         if name == "session_info":
             state = "idle" if self.has_kernel else "dead"
             place = ("fake", "/", state, 0, 0, "", self.epoch, len(self.records), False)
-            return msgspec.to_builtins(SessionInfoReply(*place, "fake", 1, "", [], [], None, 0.0))
+            facts = SessionInfoReply(*place, "fake", 1, "", [], [], None, 0.0, trouble=self.trouble)
+            return msgspec.to_builtins(facts)
+        if name == "resume":
+            return {"status": "ok", "executions": dict.fromkeys(content.get("executions", ()), "new")}
         if name == "shutdown":
             self.has_kernel = content["restart"]
         if name == "complete":
@@ -271,7 +285,10 @@ class FakeSession:
                     size += len(frames[-1])
             finished = bool(follower.until) and follower.at >= follower.until
             page = JournalPage(
-                Position(self.epoch, follower.at), live=follower.at >= len(self.records), finished=finished
+                Position(self.epoch, follower.at),
+                live=follower.at >= len(self.records),
+                finished=finished,
+                trouble=self.trouble,
             )
             follower.credit -= size
             self._send(follower.message, "journal_page", page, [b"".join(frames)])

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from zmqkernel.client.conversation import RESEND_SECONDS, SILENCE, SKIP, Conversation
+from zmqkernel.client.conversation import GRACE, RESEND_SECONDS, SILENCE, SKIP, Conversation
 from zmqkernel.protocol import journal
 from zmqkernel.protocol.errors import KernelDied, ReplyTimeout, Unreachable
 from zmqkernel.protocol.messages import (
@@ -184,3 +184,81 @@ def test_a_damaged_page_ends_its_reader(peer: Peer) -> None:
     peer.answer(follow, "journal_page", JournalPage(Position(1, 1), live=True), [b"damage"])
     assert reader.ready
     assert "damaged" in str(reader.error)
+
+
+def test_no_deadline_passes_while_the_supervisor_is_started_again(peer: Peer) -> None:
+    request = peer.talk.ask(CompleteRequest("a", 1), 5.0)
+    peer.now = 4.0
+    peer.talk.hold(True)
+    peer.now = 30.0
+    assert peer.talk.expire() == float("inf")
+    peer.talk.hold(True)  # said at every turn
+    peer.talk.hold(False)
+    peer.now = 30.0 + GRACE - 0.1
+    peer.talk.expire()
+    assert not request.done
+    peer.now = 30.0 + GRACE
+    peer.talk.expire()
+    assert isinstance(request.error, ReplyTimeout)
+
+
+def test_after_a_shutdown_nothing_waits_and_nothing_is_sent(peer: Peer) -> None:
+    run, _ = peer.submit("a", 1)
+    question = peer.talk.ask(CompleteRequest("a", 1), 5.0)
+    peer.sent()
+    reader = peer.talk.follow(Position(), Filter())
+    (read,) = peer.sent()
+    peer.say(read, 1, "submit", run.msg_id, "execute_request", {"code": "a"})
+    error = Unreachable("the session was shut down")
+    assert peer.talk.end(error)
+    assert not peer.talk.end(error)
+    assert question.error is run.error is error
+    assert reader.error is None
+    record = peer.talk.take_record(reader)
+    assert record
+    assert record.seq == 1
+    assert reader.finished
+    peer.sent()
+    assert peer.talk.ask(CompleteRequest("a", 1), 5.0).error is error
+    assert peer.talk.submit(ExecuteRequest("a"), None, 5.0).done
+    assert peer.talk.follow(Position(), Filter()).ready
+    assert peer.sent() == []
+
+
+def gap(peer: Peer, follow: Message, first: int, last: int, live: bool) -> None:
+    record = journal.event(last, 0.0, "gap", {"reason": "retention", "from": first, "to": last})
+    peer.answer(follow, "journal_page", JournalPage(Position(1, last), live=live), [journal.frame(record)])
+
+
+def test_what_retention_took_is_told_and_passed_over(peer: Peer) -> None:
+    reader = peer.talk.follow(Position(1, 3), Filter())
+    (follow,) = peer.sent()
+    gap(peer, follow, 4, 900, live=False)
+    peer.say(follow, 901, "iopub", "", "stream", {"name": "stdout", "text": "kept"})
+    records = [peer.talk.take_record(reader) for _ in range(3)]
+    assert [record and (record.seq, record.msg_type) for record in records] == [(900, "gap"), (901, "stream"), None]
+    assert reader.position == Position(1, 901)
+
+
+def test_an_execution_whose_end_retention_took_is_given_up(peer: Peer) -> None:
+    """And only when the end of the journal is there without it: its reply may have been kept."""
+    gone, (follow,) = peer.submit("a", 1)
+    later, _ = peer.submit("b", 950)
+    gap(peer, follow, 1, 900, live=False)
+    assert not gone.done
+    peer.say(follow, 950, "submit", later.msg_id, "execute_request", {"code": "b"})
+    assert "no longer has the end" in str(gone.error)
+    assert not later.done
+
+
+def test_trouble_is_in_the_hint_of_a_timeout(peer: Peer) -> None:
+    reader = peer.talk.follow(Position(), Filter())
+    (follow,) = peer.sent()
+    peer.answer(follow, "journal_page", JournalPage(Position(1, 0), live=True, trouble="the disk is full"), [b""])
+    assert peer.talk.trouble == "the disk is full"
+    run = peer.talk.submit(ExecuteRequest("a"), None, 5.0)
+    peer.now = 5.0
+    peer.talk.expire()
+    assert isinstance(run.error, ReplyTimeout)
+    assert run.error.hint == "It may still be executed. The session has trouble: the disk is full"
+    assert not reader.ready

@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -107,14 +109,74 @@ def test_home_needs_a_name(make: Make, home: Path) -> None:
 
 def test_what_a_client_may_be_given(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     session = make(tmp_path / "a", "x", held=True)
-    info = discovery.locate(session)
+    info = discovery.locate(session).info
     monkeypatch.chdir(tmp_path / "a")
-    assert info == discovery.locate("x", start=False) == discovery.locate(session.connection_file)
-    assert info == discovery.locate(str(session.connection_file)) == discovery.locate(info)
+    session.jupyter_file.write_bytes(session.connection_file.read_bytes())
+    foreign = tmp_path / session.connection_file.name
+    foreign.write_bytes(session.connection_file.read_bytes())
+    for target in (session, "x", session.connection_file, str(session.connection_file), session.jupyter_file):
+        located = discovery.locate(target, start=False)
+        assert located.info == info
+        assert located.session
+        assert located.session.id == session.id
+    for target in (info, foreign):
+        assert discovery.locate(target) == (info, None)
     with pytest.raises(Unreachable, match="cannot read"):
         discovery.locate("./nothing.json")
     with pytest.raises(NoSuchSession, match="does not run"):
         discovery.locate(make(tmp_path / "a", "dead"), start=False)
+
+
+def test_a_killed_supervisor_is_not_alive_whatever_it_wrote(make: Make, tmp_path: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)  # it is a zombie now: init may be slow, or not there
+    session = make(tmp_path / "a", "x", held=True, pid=ended.pid)
+    assert not discovery.is_alive(session)
+    ended.wait()
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]]:
+    """What discovery.start was called with; nothing is started."""
+    calls: list[dict[str, object]] = []
+    monkeypatch.setattr(discovery, "start", lambda session, **how: calls.append(how))
+    return calls
+
+
+def test_what_is_revived(make: Make, tmp_path: Path, started: list[dict[str, object]]) -> None:
+    assert discovery.revive(make(tmp_path / "a", "shut", closed=True)) == "closed"
+    assert discovery.revive(make(tmp_path / "a", "held", held=True)) == "up"
+    starting = make(tmp_path / "a", "starting", held=True)
+    starting.lock_file.write_text(json.dumps({"pid": os.getpid(), "ready": False}))
+    assert discovery.revive(starting) == "up"
+    assert discovery.revive(Session(tmp_path, "never")) == "closed"
+    terminated = make(tmp_path / "a", "terminated")
+    terminated.connection_file.unlink()
+    assert discovery.revive(terminated) == "closed"
+    broken = make(tmp_path / "a", "broken")
+    broken.settings_file.write_text("{}")
+    assert discovery.revive(broken) == "failed"
+    assert not started
+    assert discovery.revive(make(tmp_path / "a", "crashed", restart=False)) == "started"
+    assert started == [{"restart": False, "with_kernel": True}]
+
+
+def test_reading_takes_no_kernel_away(make: Make, tmp_path: Path, started: list[dict[str, object]]) -> None:
+    discovery.open_journal(make(tmp_path / "a", "orphan", kernel_pid=os.getpid()))
+    discovery.open_journal(make(tmp_path / "a", "crashed", kernel_pid=2**22 + 1))
+    discovery.open_journal(make(tmp_path / "a", "shut", kernel_pid=os.getpid(), closed=True))
+    assert started == [{"restart": True}, {"with_kernel": False}, {"with_kernel": False}]
+
+
+def test_limits_are_handed_on(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[str]] = []
+    monkeypatch.setattr(
+        discovery, "_answer_of", lambda argv: (asked.append(argv), {"status": "ok", "connection_file": "x"})[1]
+    )
+    monkeypatch.setenv("ZMQKERNEL_JOURNAL_SIZE", "2G")
+    monkeypatch.setenv("ZMQKERNEL_OUTPUT_CAP", "500")
+    discovery.start(Session(tmp_path, "x"))
+    assert asked[0][-4:] == ["--journal-size", str(2 * 1024**3), "--output-cap", "500"]
 
 
 def test_a_session_that_cannot_start_says_why(home: Path, tmp_path: Path) -> None:

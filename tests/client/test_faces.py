@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import subprocess
 import sys
-import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,32 +20,6 @@ from .faces import Async, Blocking
 from .fake_session import FakeSession
 
 pytestmark = pytest.mark.timeout(60)
-
-
-@pytest.fixture
-def session() -> Iterator[FakeSession]:
-    directory = Path(tempfile.mkdtemp(prefix="zk-", dir="/tmp"))
-    with FakeSession(directory) as fake:
-        yield fake
-    shutil.rmtree(directory)
-
-
-@pytest.fixture(params=[Blocking, Async], ids=["blocking", "async"])
-def connect(request: pytest.FixtureRequest, session: FakeSession) -> Iterator[Callable[..., Any]]:
-    opened: list[Any] = []
-
-    def connect(**options: Any) -> Any:
-        opened.append(request.param(session.info, **options))
-        return opened[-1]
-
-    yield connect
-    for face in opened:
-        face.close()
-
-
-@pytest.fixture
-def face(connect: Callable[..., Any]) -> Any:
-    return connect()
 
 
 def texts(outputs: list[Any]) -> str:

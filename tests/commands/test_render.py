@@ -121,3 +121,15 @@ def test_paged_help_loses_its_colours_without_a_terminal(tmp_path: Path) -> None
     renderer = Renderer(tmp_path, prompts=True, out=out, err=out)
     renderer.payload([{"source": "page", "data": {"text/plain": "\x1b[31mSignature:\x1b[39m len(obj, /)"}}])
     assert out.getvalue() == "Signature: len(obj, /)\n"
+
+
+def test_trouble_is_told_once_and_so_is_its_end(tmp_path: Path) -> None:
+    out, err = io.StringIO(), io.StringIO()
+    renderer = Renderer(tmp_path, prompts=True, out=out, err=err)
+    renderer.trouble("")
+    renderer.show("stream", {"name": "stdout", "text": "half a line"})
+    for text in ("the disk is full", "the disk is full", "", ""):
+        renderer.trouble(text)
+        renderer.another().trouble(text)
+    assert out.getvalue() == "half a line\n"
+    assert err.getvalue() == "trouble: the disk is full\nthe trouble is over: the session goes on\n"

@@ -65,7 +65,8 @@ def test_a_position_that_does_not_exist_is_sent_back(session: Session) -> None:
         assert reply.content["rewind"]["seq"] < 10_000
 
 
-def test_every_subscriber_is_welcomed(session: Session) -> None:
+def test_every_subscriber_is_welcomed(session: Session, client: Client) -> None:
+    client.execute("1").wait(20)  # a kernel that starts has something to say as well
     with Raw(session) as raw:
         wire = Wire(raw.info.key, "sub")
         for _ in range(3):

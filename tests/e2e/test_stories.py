@@ -216,19 +216,47 @@ def test_an_unclean_end_begins_an_epoch_and_says_so(session: Session) -> None:
         assert "".join(texts) == "before the crash\n"
 
 
-def test_a_client_that_outlives_the_supervisor_is_answered_by_the_next_one(session: Session) -> None:
+def test_the_kernel_outlives_the_supervisor_and_nothing_is_lost(client: Client) -> None:
+    client.execute("x = 41").wait(20)
+    code = "import time\nfor n in range(40):\n    print(n); time.sleep(0.02)\nanswer = input('? ')\nprint(answer)"
+    execution = client.execute(code)
+    waiting = client.execute("x += 1; print(x)")
+    next(o for o in execution if o.msg_type == "stream")
+    info = client.info()
+    os.kill(info.supervisor_pid, signal.SIGKILL)
+    said = ""
+    for output in execution:
+        if output.msg_type == "input_request":
+            client.answer(output.msg_id, "over here")
+        else:
+            said += output.content["text"]
+    assert [line for line in said.split("\n") if line] == [*map(str, range(1, 40)), "over here"]
+    assert execution.reply and execution.reply.status == "ok"
+    assert [o.content["text"] for o in waiting] == ["42\n"]
+    after = client.info()
+    assert after.kernel_pid == info.kernel_pid
+    assert after.supervisor_pid != info.supervisor_pid
+    assert after.adopted == 1
+    assert not after.unclean
+    records = list(client.follow(until_end=True))
+    assert [r.seq for r in records] == list(range(1, len(records) + 1))
+    assert [r.msg_type for r in records if r.kind == "reply"] == ["execute_reply"] * 3
+    assert client.execute("x").wait(20).execution_count == 4
+
+
+def test_kernel_and_supervisor_die_at_once_and_what_was_said_is_there(session: Session) -> None:
     with Client.connect(session) as client:
-        execution = client.execute("import time\nprint('running')\ntime.sleep(600)")
-        next(o for o in execution if o.msg_type == "stream")
         info = client.info()
-        os.kill(info.supervisor_pid, signal.SIGKILL)
-        wait_for(lambda: not _runs(info.supervisor_pid))
-        start(session)
-        reply = execution.wait(30)
-        assert reply.ename == "KernelDied"
-        assert "supervisor died" in (reply.evalue or "")
-        assert not _runs(info.kernel_pid)
-        assert text_of(client, "print('on we go')") == "on we go\n"
+        code = (
+            f"import os\nprint('the last words')\nos.kill({info.supervisor_pid}, 9)\n"
+            "print('and these')\nos.kill(os.getpid(), 9)"
+        )
+        execution, waiting = client.execute(code), client.execute("print('not run')")
+        said = "".join(o.content["text"] for o in execution if o.msg_type == "stream")
+        assert said == "the last words\nand these\n"
+        assert execution.wait(20).ename == "KernelDied"
+        assert waiting.wait(20).ename == "KernelDied"
+        assert client.info().held == [waiting.msg_id]
 
 
 def _runs(pid: int) -> bool:

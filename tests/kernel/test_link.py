@@ -172,6 +172,33 @@ def test_all_sorts_of_text(link: Link, outlet: RingOutlet) -> None:
     assert link.rows() == [("stderr", "", "plain")]
 
 
+def test_large_messages_wait_for_a_reader_that_is_behind(
+    link: Link, outlet: RingOutlet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zmqkernel.kernel.link.LARGE_WAITING", 3 * MAX_MESSAGE)
+    large = Wire(b"", "k").message("comm_msg", {}, buffers=[bytes(MAX_MESSAGE)])
+    sent: list[int] = []
+
+    def send() -> None:
+        for number in range(6):
+            outlet.send("iopub", large)
+            sent.append(number)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    deadline = time.monotonic() + 20
+    while len(sent) < 3 and time.monotonic() < deadline:
+        time.sleep(0.001)
+    time.sleep(0.05)
+    assert sent == [0, 1, 2]
+    while thread.is_alive() and time.monotonic() < deadline:
+        for path in link.directory.glob("large-*"):
+            path.unlink()
+        time.sleep(0.001)
+    thread.join(1)
+    assert sent == [*range(6)]
+
+
 def test_large_messages_go_through_files(link: Link, outlet: RingOutlet) -> None:
     wire = Wire("", "k")
     small = wire.message("comm_msg", {}, buffers=[bytes(MAX_MESSAGE - 1000)])

@@ -181,15 +181,3 @@ def test_every_reply_of_ours_is_in_the_table_of_messages(bench: Bench) -> None:
 def test_config_knows_the_completer(bench: Bench) -> None:
     assert bench.reply("execute_request", {"code": "%config IPCompleter.use_jedi = False"})["status"] == "ok"
     assert not bench.kernel.shell.Completer.use_jedi
-
-
-def test_kernelspec(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    import json
-
-    from zmqkernel import kernelspec
-
-    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "data"))
-    assert kernelspec.install() == tmp_path / "data" / "kernels" / "zmqkernel"
-    written = json.loads((kernelspec.install(tmp_path, "/python") / "kernel.json").read_text())
-    assert written["argv"] == ["/python", "-m", "zmqkernel.kernel", "-f", "{connection_file}"]
-    assert (tmp_path / "share/jupyter/kernels/zmqkernel/kernel.json").exists()

@@ -125,6 +125,21 @@ def test_a_record_of_another_version_is_damage() -> None:
     assert [record.seq for record in whole(data)] == [2]
 
 
+def test_records_of_older_journals_are_read_and_found_behind_damage() -> None:
+    import struct
+    import zlib
+
+    import msgspec
+
+    def old(number: int) -> bytes:
+        body = msgspec.msgpack.encode([number, 1.0, "iopub", "stream", "e", "d", *[b"{}"] * 4, []])
+        return struct.pack("<II", len(body), zlib.crc32(body)) + body
+
+    data = old(1) + b"garbage" + old(2) + frame(Record(3, 1.0, "iopub", "stream", link=(7, 8, 9)))
+    assert [(record.seq, record.link) for record in whole(data)] == [(1, None), (2, None), (3, (7, 8, 9))]
+    assert damage(data) == [Damage(len(old(1)), len(old(1)) + 7, torn=False)]
+
+
 def test_a_page_must_be_whole() -> None:
     first = frame(event(1, 0.0, "open", {}))
     with pytest.raises(RemoteProtocolError, match=f"byte {len(first)}"):

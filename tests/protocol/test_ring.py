@@ -223,6 +223,45 @@ def test_a_run_goes_on_after_a_message() -> None:
     ]
 
 
+@given(st.lists(st.one_of(WORDS, st.sampled_from(["mark", "message"])), min_size=1, max_size=20), st.data())
+def test_a_reader_goes_on_where_another_one_s_journal_ends(pieces: list[str], data: st.DataObject) -> None:
+    memory = new(4096)
+    writer = RingWriter(memory)
+    reader = RingReader(memory)
+    ends: list[int] = []
+    for number, piece in enumerate(pieces):
+        if piece == "mark":
+            assert writer.mark(b"m%d" % number, number, number)
+        elif piece == "message":
+            assert writer.message(0, [b"{}", b"{}", b"{}", b"%d" % number])
+        else:
+            assert writer.text(1 + number % 2, b"one", piece.encode())
+        if data.draw(st.booleans()):
+            for item in reader.read():
+                ends.append(reader.position)
+                del item
+            if data.draw(st.booleans()):
+                reader.confirm()
+    # Killed somewhere between journaling and confirming: the journal says how far it came.
+    journaled = data.draw(st.sampled_from([end for end in ends if end >= RingReader(memory).position] or [0]))
+    whole = [row_of(item) for item in RingReader(memory).read()]
+    begin = RingReader(memory).position
+    before = RingReader(memory[:])
+    skipped = [row_of(item) for item in before.read() if before.position <= journaled]
+    after = [row_of(item) for item in RingReader(memory, journaled).read()]
+    said = [row for row in joined(skipped + after) if row[0] != "mark"]
+    assert said == [row for row in joined(whole) if row[0] != "mark"], (begin, journaled)
+
+
+def test_the_owner_of_the_descriptors_goes_on_for_the_next_reader() -> None:
+    memory = new(4096)
+    writer, reader = RingWriter(memory), RingReader(memory)
+    assert writer.mark(b"cell", 3, 4)
+    assert [row_of(item) for item in reader.read()] == [("mark", "cell", 3, 4)]
+    reader.confirm()
+    assert RingReader(memory).owner == b"cell"
+
+
 def test_the_largest_message_after_a_partial_read() -> None:
     memory = new(4 << 20)
     writer, reader = RingWriter(memory), RingReader(memory)

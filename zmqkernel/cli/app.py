@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, TextIO, TypeVar
+from typing import Annotated, TextIO
 
 import msgspec
 import typer
@@ -16,14 +15,8 @@ from ..client.blocking import Client
 from ..client.discovery import SessionState
 from ..commands import listing, sessions
 from ..commands.render import Renderer
-from ..commands.running import DIED, FAILED, NO_SESSION, Left
 from ..config import Config
-from ..protocol.errors import KernelDied, Unreachable, ZmqKernelError
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-EXIT_CODES = """Exit codes: 0 done; 1 it failed, or the code raised; 2 wrong usage; 3 there is no such session, or nobody answers;
-4 the kernel died; 130 left with Ctrl-C (the code goes on)."""
+from .ending import EXIT_CODES, reported
 
 HELP = f"""A live Python session that outlives editors, networks and crashes.
 
@@ -60,32 +53,6 @@ SessionOption = Annotated[
     str | None, typer.Option("-s", "--session", metavar="NAME", help="The session.", autocompletion=complete_name)
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
-
-def reported(command: F) -> F:
-    """The one place where an error of ours becomes words and an exit code."""
-
-    @functools.wraps(command)
-    def run(*arguments: Any, **options: Any) -> Any:
-        try:
-            return command(*arguments, **options)
-        except ZmqKernelError as error:
-            sys.stdout.flush()
-            print(f"error: {error}", file=sys.stderr)
-            if error.hint:
-                print(f"hint: {error.hint}", file=sys.stderr)
-            raise typer.Exit(_code_of(error)) from None
-        except Left as left:
-            print(f"{left or 'the code goes on'}; see it: zmqkernel attach", file=sys.stderr)
-            raise typer.Exit(130) from None
-
-    return run  # pyright: ignore[reportReturnType]  functools.wraps keeps the signature
-
-
-def _code_of(error: ZmqKernelError) -> int:
-    if isinstance(error, KernelDied):
-        return DIED
-    return NO_SESSION if isinstance(error, Unreachable) else FAILED
 
 
 def _renderer(settings: Config, client: Client, *, prompts: bool, err: TextIO | None = None) -> Renderer:
@@ -254,7 +221,7 @@ def list_(json: Json = False) -> None:
     help=f"""How a session is.
 
 state is starting, idle, busy, restarting or dead, or unknown when its supervisor does not answer. unclean: its last end was no
-shutdown.
+shutdown. held: cells that waited when the kernel died (zmqkernel resume). trouble: what keeps it from going on, as a full disk.
 
 Examples:
 
@@ -339,6 +306,32 @@ def restart(target: Where = None) -> None:
 
 
 @app.command(
+    help=f"""Run the cells that were kept when the kernel died: they waited behind the cell in which it happened.
+
+They run in their order, as new executions; see them with zmqkernel attach or log -f. zmqkernel info shows which cells are kept.
+
+Examples:
+
+zmqkernel resume
+
+zmqkernel resume work --drop
+
+{EXIT_CODES}"""
+)
+@reported
+def resume(
+    target: Where = None,
+    drop: Annotated[bool, typer.Option("--drop", help="Do not run them: forget them.")] = False,
+    json: Json = False,
+) -> None:
+    executions = sessions.resume(target, config.load(), drop=drop)
+    if json:
+        print(msgspec.json.encode({"executions": executions}).decode())
+    else:
+        print(listing.resumed(len(executions), drop=drop))
+
+
+@app.command(
     help=f"""End a session, kernel and supervisor. Its journal stays.
 
 Example:
@@ -366,7 +359,7 @@ def lsp() -> None:
 
 
 @kernelspec_app.command(
-    help="""Make the bare kernel known to Jupyter (JupyterLab, nbclient, papermill, jupyter console).
+    help="""Make both kernels known to Jupyter: zmqkernel-session joins or starts a session, zmqkernel is the bare kernel.
 
 Examples:
 
@@ -383,7 +376,8 @@ def install(
 
     if prefix and sys_prefix:
         raise typer.BadParameter("--prefix and --sys-prefix say the same: give one")
-    print(write(sys.prefix if sys_prefix else prefix))
+    for directory in write(sys.prefix if sys_prefix else prefix):
+        print(directory)
 
 
 @kernelspec_app.callback()

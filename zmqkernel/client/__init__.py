@@ -9,8 +9,9 @@
         print(execution.reply.status)
 
 The same with ``async``/``await``: :class:`AsyncClient`. A session is found by name, path or connection file, and started when
-it does not run. Everything that a client reads comes from the session's journal: it survives this client, the editor and
-the kernel, and :meth:`Client.follow` reads it again from any position.
+it does not run. Everything that a client reads comes from the session's journal: it survives this client, the editor,
+the kernel and the supervisor, and :meth:`Client.follow` reads it again from any position. A client whose session loses its
+supervisor starts it again and goes on.
 
 Errors are those of :mod:`zmqkernel.protocol.errors`. Code that raises is not an error but a reply with ``status == "error"``;
 a kernel that dies is one too, with ``ename == "KernelDied"``.
@@ -21,7 +22,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .blocking import Client, Execution, Following
+    from .blocking import Client
+    from .blocking_executions import Execution, Following
     from .client import AsyncClient
     from .discovery import SessionState, find, sessions, start
     from .executions import AsyncExecution, AsyncFollowing
@@ -47,8 +49,8 @@ _WHERE = {
     "AsyncExecution": "executions",
     "AsyncFollowing": "executions",
     "Client": "blocking",
-    "Execution": "blocking",
-    "Following": "blocking",
+    "Execution": "blocking_executions",
+    "Following": "blocking_executions",
     "Published": "follow",
     "REWIND": "follow",
     "SessionState": "discovery",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self, TypeVar
 
 import msgspec
 
+from ..paths import Session
 from ..protocol.connection import ConnectionInfo
 from ..protocol.errors import ReplyTimeout, Unreachable
 from ..protocol.journal import Record
@@ -16,7 +17,6 @@ from ..protocol.messages import (
     AnswerRequest,
     CompleteReply,
     CompleteRequest,
-    ExecuteReply,
     Filter,
     HistoryReply,
     HistoryRequest,
@@ -30,17 +30,21 @@ from ..protocol.messages import (
     OkReply,
     Origin,
     Position,
+    ResumeReply,
+    ResumeRequest,
+    ServeRequest,
     SessionInfoReply,
     SessionInfoRequest,
     ShutdownReply,
     ShutdownRequest,
 )
-from ..protocol.outputs import Fold, Output
-from .calls import REPLY_SECONDS, SLOW_SECONDS, check_features, execute_request, new_wire, outcome, own_name
+from .blocking_executions import Execution, Following
+from .calls import REPLY_SECONDS, SLOW_SECONDS, check_features, execute_request, new_wire, outcome, own_name, shut_down
 from .conversation import Conversation
 from .discovery import Target, locate
 from .door import Door
 from .follow import Published
+from .revival import Reviver
 from .waiting import Reader, Run
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -49,14 +53,28 @@ T = TypeVar("T", bound=msgspec.Struct)
 class Client:
     """A connection to a session. Use :meth:`connect`, and ``with`` or :meth:`close`."""
 
-    def __init__(self, info: ConnectionInfo, *, sender: str = "", timeout: float = REPLY_SECONDS) -> None:
-        """Connect to the endpoints of a connection file. ``timeout`` in seconds is for every reply."""
+    def __init__(
+        self,
+        info: ConnectionInfo,
+        *,
+        sender: str = "",
+        timeout: float = REPLY_SECONDS,
+        session: Session | None = None,
+        revive_at_once: bool = False,
+    ) -> None:
+        """Connect to the endpoints of a connection file. ``timeout`` in seconds is for every reply.
+
+        ``session``: whose endpoints these are. Then its supervisor is started again when it dies; with ``revive_at_once``
+        also when there is none to begin with.
+        """
         wire = new_wire(info)
         self._info = info
+        self._session = session
         self.timeout = timeout
         self.sender = sender or own_name()
         self._door = Door(info, wire.session.encode())
         self._conversation = Conversation(wire, self.sender, time.monotonic)
+        self._reviver = Reviver(session, info, time.monotonic, at_once=revive_at_once)
         self._was_connected = False
         self._connected = False
         self._closed = False
@@ -71,7 +89,8 @@ class Client:
         we run something.
         Raises NoSuchSession, Unreachable, or RemoteProtocolError for a kernel without a supervisor.
         """
-        client = cls(locate(target, start=start), sender=sender, timeout=timeout)
+        info, session = locate(target, start=start)
+        client = cls(info, sender=sender, timeout=timeout, session=session, revive_at_once=start)
         try:
             client.check()
             if start and client.info().state == "dead":
@@ -88,12 +107,15 @@ class Client:
 
     def another(self) -> Self:
         """A second client of the same session, for another thread."""
-        return type(self)(self._info, sender=self.sender, timeout=self.timeout)
+        return type(self)(self._info, sender=self.sender, timeout=self.timeout, session=self._session)
 
     def check(self) -> None:
         """Raise unless a session of ours answers within the timeout."""
         deadline = time.monotonic() + self.timeout
-        if not self._until(lambda: self._was_connected, deadline):
+        while not self._until(lambda: self._was_connected or self.ended, deadline):
+            if self._reviver.under_way:
+                deadline = time.monotonic() + self.timeout
+                continue
             raise Unreachable(
                 f"nobody answers at {self._door.endpoint}", hint="Is the session running? zmqkernel list shows it."
             )
@@ -104,6 +126,21 @@ class Client:
         """The connection is up now, as far as we know; it comes back by itself."""
         self._turn(0)
         return self._connected
+
+    @property
+    def reviving(self) -> bool:
+        """The session's supervisor died, and is being started again; whatever waits goes on when it is there."""
+        return self._reviver.under_way
+
+    @property
+    def ended(self) -> bool:
+        """The session was shut down (and perhaps started again since): this client is of no more use."""
+        return self._reviver.closed
+
+    @property
+    def trouble(self) -> str:
+        """What keeps the session from going on (a full disk), in a sentence for people; empty when nothing does."""
+        return self._conversation.trouble
 
     # --- code --------------------------------------------------------------------------------------------------------
 
@@ -143,6 +180,15 @@ class Client:
         """End kernel and supervisor; the journal stays."""
         self._ask(ShutdownRequest(restart=False), ShutdownReply, SLOW_SECONDS)
 
+    def resume(self, executions: list[str] | None = None, *, drop: bool = False) -> ResumeReply:
+        """Run the cells that were kept when a kernel died (all, or those with these msg_ids), each as a new execution;
+        ``drop``: forget them instead."""
+        return self._ask(ResumeRequest(drop, executions or []), ResumeReply)
+
+    def serve(self, request: ServeRequest) -> None:
+        """Have a Jupyter kernel manager's endpoints served as a second door; :mod:`zmqkernel.hosted` asks for it."""
+        self._ask(request, OkReply)
+
     # --- questions ---------------------------------------------------------------------------------------------------
 
     def complete(self, code: str, cursor_pos: int | None = None) -> CompleteReply:
@@ -168,7 +214,9 @@ class Client:
 
     def info(self) -> SessionInfoReply:
         """Who, where and how the session is; answered whatever the kernel does."""
-        return self._ask(SessionInfoRequest(), SessionInfoReply)
+        reply = self._ask(SessionInfoRequest(), SessionInfoReply)
+        self._conversation.trouble = reply.trouble
+        return reply
 
     # --- the journal -------------------------------------------------------------------------------------------------
 
@@ -184,7 +232,8 @@ class Client:
         """Read the journal after ``position`` (None: from its beginning), then live unless ``until_end``.
 
         Goes on by itself, without gap or duplicate, when the supervisor goes away and comes back. After a power failure
-        a record with msg_type :data:`REWIND` says that everything behind its ``seq`` is gone.
+        a record with msg_type :data:`REWIND` says that everything behind its ``seq`` is gone. Numbers may be missing after
+        a ``gap`` event: what the journal does not keep. It ends when the session is shut down.
         """
         wanted = Filter(document=document, execution=execution, outputs_only=outputs_only)
         reader = self._conversation.follow(position or Position(), wanted, until_end=until_end)
@@ -229,9 +278,11 @@ class Client:
         if self._closed:
             raise Unreachable("this client is closed")
         self._flush()
+        seconds = min(seconds, self._revive() - time.monotonic())
         self._door.wait(max(0.0, min(seconds, 60.0)), full=bool(self._conversation.outgoing))
         while (change := self._door.change()) is not None:
             self._connected = change
+            self._reviver.connection(change)
             if change and self._was_connected:
                 self._conversation.reconnected()
             self._was_connected = self._was_connected or change
@@ -240,6 +291,14 @@ class Client:
             self._conversation.receive(frames)
             frames = self._door.receive()
         self._flush()
+
+    def _revive(self) -> float:
+        """See to it that the session has a supervisor; returns when to look again."""
+        due = self._reviver.turn()
+        self._conversation.hold(self._reviver.under_way)
+        if self._reviver.closed and self._conversation.end(shut_down()):
+            return 0.0  # whoever waits has to look
+        return due
 
     def _flush(self) -> None:
         outgoing = self._conversation.outgoing
@@ -270,110 +329,3 @@ class Client:
         else:
             self._conversation.end_follow(what)
         self._flush()
-
-
-class Execution:
-    """Code that was submitted. Iterate for its outputs; then :attr:`reply` is there."""
-
-    def __init__(self, client: Client, run: Run) -> None:
-        self._client = client
-        self._run = run
-
-    @property
-    def msg_id(self) -> str:
-        """The msg_id of the execute_request: the name of this execution in the journal."""
-        return self._run.msg_id
-
-    @property
-    def reply(self) -> ExecuteReply | None:
-        """The execute_reply once it is there. A dead kernel is a reply too: ``ename == "KernelDied"``."""
-        return self._run.reply
-
-    @property
-    def position(self) -> Position | None:
-        """Where the request stands in the journal once the session has it."""
-        return self._run.submitted
-
-    def __iter__(self) -> Iterator[Published]:
-        return self
-
-    def __next__(self) -> Published:
-        output = self._client.take_output(self._run, float("inf"))
-        if output is None:
-            if self._run.error:
-                raise self._run.error
-            raise StopIteration
-        return output
-
-    @property
-    def done(self) -> bool:
-        """Nothing more will come than what waits to be read."""
-        return self._run.done
-
-    def next(self, timeout: float) -> Published | None:
-        """The next output, None when there is none within ``timeout`` seconds or at the end (see :attr:`done`)."""
-        try:
-            return self._client.take_output(self._run, time.monotonic() + timeout)
-        except ReplyTimeout:
-            return None
-
-    def wait(self, timeout: float | None = None) -> ExecuteReply:
-        """The reply; outputs that were not read are dropped. Raises ReplyTimeout after ``timeout`` seconds."""
-        deadline = float("inf") if timeout is None else time.monotonic() + timeout
-        while self._client.take_output(self._run, deadline) is not None:
-            pass  # each output is dropped
-        if self._run.error:
-            raise self._run.error
-        assert self._run.reply is not None
-        return self._run.reply
-
-    def outputs(self) -> list[Output]:
-        """Wait, and return what a person should see: streams joined, cleared and updated as Jupyter front ends do."""
-        fold = Fold()
-        for output in self:
-            fold.add(output.msg_type, output.content)
-        return fold.outputs
-
-    def close(self) -> None:
-        """Read no further; the code goes on."""
-        self._client.drop(self._run)
-
-
-class Following:
-    """Reads the journal. Iterate, or ask with a timeout: :meth:`next`."""
-
-    def __init__(self, client: Client, reader: Reader) -> None:
-        self._client = client
-        self._reader = reader
-
-    @property
-    def live(self) -> bool:
-        """Everything that was in the journal has been read."""
-        return self._reader.live
-
-    @property
-    def finished(self) -> bool:
-        """``until_end`` was asked for, and the end was read."""
-        return self._reader.follow.finished and not self._reader.records
-
-    @property
-    def position(self) -> Position:
-        """Where to follow from next time (records that were received but not read yet are not counted)."""
-        return self._reader.position
-
-    def __iter__(self) -> Iterator[Record]:
-        return self
-
-    def __next__(self) -> Record:
-        record = self._client.take_record(self._reader, float("inf"))
-        if record is None:
-            raise StopIteration
-        return record
-
-    def next(self, timeout: float) -> Record | None:
-        """The next record, None when there is none within ``timeout`` seconds or at the end."""
-        return self._client.take_record(self._reader, time.monotonic() + timeout)
-
-    def close(self) -> None:
-        """Stop reading."""
-        self._client.drop(self._reader)

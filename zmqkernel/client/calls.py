@@ -10,9 +10,9 @@ from typing import TypeVar
 import msgspec
 
 from ..protocol.connection import ConnectionInfo
-from ..protocol.errors import RemoteProtocolError
-from ..protocol.messages import ExecuteRequest, KernelInfoReply
-from ..protocol.wire import Wire
+from ..protocol.errors import KernelDied, RemoteProtocolError, Unreachable, ZmqKernelError
+from ..protocol.messages import ErrorReply, ExecuteRequest, KernelInfoReply
+from ..protocol.wire import Message, Wire
 from .waiting import Request
 
 REPLY_SECONDS = 10.0
@@ -70,3 +70,16 @@ def execute_request(
         allow_stdin=allow_stdin,
         stop_on_error=stop_on_error,
     )
+
+
+def error_of(message: Message) -> ZmqKernelError:
+    """The exception for a reply with status error."""
+    reply = message.read(ErrorReply)
+    if reply.ename == "KernelDied":
+        return KernelDied(reply.evalue, hint="zmqkernel restart starts a new kernel.")
+    return ZmqKernelError(reply.evalue or reply.ename, hint=reply.traceback[-1] if reply.traceback else "")
+
+
+def shut_down() -> Unreachable:
+    """What whoever still asks a session that was shut down is told."""
+    return Unreachable("the session was shut down", hint="Start it again: zmqkernel start")

@@ -10,6 +10,7 @@ from typing import Self, TypeVar
 
 import msgspec
 
+from ..paths import Session
 from ..protocol.connection import ConnectionInfo
 from ..protocol.errors import Unreachable
 from ..protocol.journal import Record
@@ -30,17 +31,20 @@ from ..protocol.messages import (
     OkReply,
     Origin,
     Position,
+    ResumeReply,
+    ResumeRequest,
     SessionInfoReply,
     SessionInfoRequest,
     ShutdownReply,
     ShutdownRequest,
 )
-from .calls import REPLY_SECONDS, SLOW_SECONDS, check_features, execute_request, new_wire, outcome, own_name
+from .calls import REPLY_SECONDS, SLOW_SECONDS, check_features, execute_request, new_wire, outcome, own_name, shut_down
 from .conversation import Conversation
 from .discovery import Target, locate
 from .door import Door
 from .executions import AsyncExecution, AsyncFollowing
 from .follow import Published
+from .revival import Reviver
 from .waiting import Reader, Run, Waited
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -52,8 +56,20 @@ BATCH = 64
 class AsyncClient:
     """A connection to a session. Use :meth:`connect`, and ``async with`` or :meth:`close`."""
 
-    def __init__(self, info: ConnectionInfo, *, sender: str = "", timeout: float = REPLY_SECONDS) -> None:
-        """Connect to the endpoints of a connection file, in a running loop. ``timeout`` in seconds is for every reply."""
+    def __init__(
+        self,
+        info: ConnectionInfo,
+        *,
+        sender: str = "",
+        timeout: float = REPLY_SECONDS,
+        session: Session | None = None,
+        revive_at_once: bool = False,
+    ) -> None:
+        """Connect to the endpoints of a connection file, in a running loop. ``timeout`` in seconds is for every reply.
+
+        ``session``: whose endpoints these are. Then its supervisor is started again when it dies; with ``revive_at_once``
+        also when there is none to begin with.
+        """
         wire = new_wire(info)
         self.timeout = timeout
         self.sender = sender or own_name()
@@ -62,7 +78,11 @@ class AsyncClient:
         self._loop = asyncio.get_running_loop()
         self._door = Door(info, wire.session.encode())
         self._conversation = Conversation(wire, self.sender, time.monotonic)
+        self._reviver = Reviver(session, info, time.monotonic, at_once=revive_at_once)
         self._was_connected = asyncio.Event()
+        self.on_trouble: Callable[[str], None] | None = None
+        """Called with :attr:`trouble` when it has changed."""
+        self._told_trouble = ""
         self._timer: asyncio.TimerHandle | None = None
         self._again: asyncio.Handle | None = None
         self._closed = False
@@ -85,8 +105,8 @@ class AsyncClient:
         we run something.
         Raises NoSuchSession, Unreachable, or RemoteProtocolError for a kernel without a supervisor.
         """
-        info = await asyncio.to_thread(locate, target, start=start)
-        client = cls(info, sender=sender, timeout=timeout)
+        info, session = await asyncio.to_thread(locate, target, start=start)
+        client = cls(info, sender=sender, timeout=timeout, session=session, revive_at_once=start)
         try:
             await client.check()
             if start and (await client.info()).state == "dead":
@@ -98,13 +118,33 @@ class AsyncClient:
 
     async def check(self) -> None:
         """Raise unless a session of ours answers within the timeout."""
-        try:
-            await asyncio.wait_for(self._was_connected.wait(), self.timeout)
-        except TimeoutError:
-            raise Unreachable(
-                f"nobody answers at {self._door.endpoint}", hint="Is the session running? zmqkernel list shows it."
-            ) from None
+        while not self._was_connected.is_set():
+            try:
+                await asyncio.wait_for(self._was_connected.wait(), self.timeout)
+            except TimeoutError:
+                if self._reviver.under_way:
+                    continue
+                if self.ended:
+                    raise shut_down() from None
+                raise Unreachable(
+                    f"nobody answers at {self._door.endpoint}", hint="Is the session running? zmqkernel list shows it."
+                ) from None
         check_features(await self.kernel_info(), self._door.endpoint)
+
+    @property
+    def reviving(self) -> bool:
+        """The session's supervisor died, and is being started again; whatever waits goes on when it is there."""
+        return self._reviver.under_way
+
+    @property
+    def ended(self) -> bool:
+        """The session was shut down (and perhaps started again since): this client is of no more use."""
+        return self._reviver.closed
+
+    @property
+    def trouble(self) -> str:
+        """What keeps the session from going on (a full disk), in a sentence for people; empty when nothing does."""
+        return self._conversation.trouble
 
     # --- code --------------------------------------------------------------------------------------------------------
 
@@ -145,6 +185,11 @@ class AsyncClient:
         """End kernel and supervisor; the journal stays."""
         await self._ask(ShutdownRequest(restart=False), ShutdownReply, SLOW_SECONDS)
 
+    async def resume(self, executions: list[str] | None = None, *, drop: bool = False) -> ResumeReply:
+        """Run the cells that were kept when a kernel died (all, or those with these msg_ids), each as a new execution;
+        ``drop``: forget them instead."""
+        return await self._ask(ResumeRequest(drop, executions or []), ResumeReply)
+
     # --- questions ---------------------------------------------------------------------------------------------------
 
     async def complete(self, code: str, cursor_pos: int | None = None) -> CompleteReply:
@@ -171,7 +216,10 @@ class AsyncClient:
 
     async def info(self) -> SessionInfoReply:
         """Who, where and how the session is; answered whatever the kernel does."""
-        return await self._ask(SessionInfoRequest(), SessionInfoReply)
+        reply = await self._ask(SessionInfoRequest(), SessionInfoReply)
+        self._conversation.trouble = reply.trouble
+        self._tell_trouble()
+        return reply
 
     # --- the journal -------------------------------------------------------------------------------------------------
 
@@ -187,7 +235,8 @@ class AsyncClient:
         """Read the journal after ``position`` (None: from its beginning), then live unless ``until_end``.
 
         Goes on by itself, without gap or duplicate, when the supervisor goes away and comes back. After a power failure
-        a record with msg_type :data:`REWIND` says that everything behind its ``seq`` is gone.
+        a record with msg_type :data:`REWIND` says that everything behind its ``seq`` is gone. Numbers may be missing after
+        a ``gap`` event: what the journal does not keep. It ends when the session is shut down.
         """
         self._check_open()
         wanted = Filter(document=document, execution=execution, outputs_only=outputs_only)
@@ -248,6 +297,7 @@ class AsyncClient:
             return
         while (change := self._door.change()) is not None:
             self.connected = change
+            self._reviver.connection(change)
             if change and self._was_connected.is_set():
                 self._conversation.reconnected()
             elif change:
@@ -261,6 +311,7 @@ class AsyncClient:
         else:
             if self._again is None or self._again.cancelled():
                 self._again = self._loop.call_soon(self._turn_again)
+        self._tell_trouble()
         self._schedule()
 
     def _turn_again(self) -> None:
@@ -269,7 +320,11 @@ class AsyncClient:
 
     def _schedule(self) -> None:
         """Be called when the next deadline has come."""
-        due = self._conversation.expire()
+        again = self._reviver.turn()
+        self._conversation.hold(self._reviver.under_way)
+        if self._reviver.closed:
+            self._conversation.end(shut_down())
+        due = min(again, self._conversation.expire())
         outgoing = bool(self._conversation.outgoing)
         if self._timer:
             self._timer.cancel()
@@ -278,6 +333,12 @@ class AsyncClient:
             self._again = self._loop.call_soon(self._turn_again)
         if due != float("inf"):
             self._timer = self._loop.call_later(max(0.0, due - time.monotonic()), self._turn)
+
+    def _tell_trouble(self) -> None:
+        if self.trouble != self._told_trouble:
+            self._told_trouble = self.trouble
+            if self.on_trouble:
+                self.on_trouble(self.trouble)
 
     def _flush(self) -> None:
         outgoing = self._conversation.outgoing

@@ -8,6 +8,7 @@ Rules:
 3. All executions share one follow of the journal. It begins just before the first submit, so nothing can be missed; it is
    moved ahead when this client has been idle and others have not.
 4. What the peer sends and breaks the rules is counted in ``refused`` and told in the hint of a timeout; it ends nothing.
+5. While the session's supervisor is being started again no deadline passes; when the session was shut down, nothing waits.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ from ..protocol.errors import KernelDied, RemoteProtocolError, ReplyTimeout, Unr
 from ..protocol.journal import Record
 from ..protocol.messages import (
     CONTENT,
-    ErrorReply,
     ExecuteRequest,
     Filter,
     FollowCredit,
@@ -33,6 +33,7 @@ from ..protocol.messages import (
     UnfollowRequest,
 )
 from ..protocol.wire import Buffer, Message, Wire, as_object
+from .calls import error_of
 from .follow import CREDIT, Follow, Published
 from .waiting import Reader, Request, Run
 
@@ -45,8 +46,13 @@ SKIP = 1000
 RESEND_SECONDS = 2.0
 """How long to wait for ``submitted`` before the execute_request is sent again."""
 
+GRACE = 2.0
+"""Seconds that a request has at least when the supervisor has been started again."""
+
 SILENCE = 15.0
 """Seconds without a page (a session sends an empty one every 5 s) after which the follow is asked for again."""
+
+KEPT = "How much is kept: the settings journal_size and journal_age."
 
 _TYPES = {content: msg_type for msg_type, content in CONTENT.items()}
 
@@ -60,6 +66,10 @@ class Conversation:
         self.outgoing: deque[list[Buffer]] = deque()
         self.refused = 0
         self.last_refusal = ""
+        self.trouble = ""
+        """What keeps the session from going on (a full disk), in a sentence; empty when nothing does."""
+        self._held_since: float | None = None
+        self._over: ZmqKernelError | None = None
         self._wire = wire
         self._requests: dict[str, Request] = {}
         self._runs: dict[str, Run] = {}
@@ -78,7 +88,10 @@ class Conversation:
         message = self._message(content, origin)
         request = Request(message, self._clock() + seconds)
         self._requests[message.msg_id] = request
-        self._send(message)
+        if self._over:
+            self._fail(request, self._over)
+        else:
+            self._send(message)
         return request
 
     def submit(self, content: ExecuteRequest, origin: Origin | None, seconds: float) -> Run:
@@ -86,13 +99,18 @@ class Conversation:
         request = self.ask(content, seconds, origin=origin)
         request.resend_at = self._clock() + RESEND_SECONDS
         run = request.execution = Run(request, self.sender)
-        self._runs[run.msg_id] = run
+        run.error = self._over
+        if not self._over:
+            self._runs[run.msg_id] = run
         return run
 
     def follow(self, position: Position, filter: Filter, *, until_end: bool = False) -> Reader:
         """Read the journal after ``position``."""
         reader = Reader(position, filter, until_end)
-        self._begin(reader.follow, reader)
+        if self._over:
+            reader.over = True
+        else:
+            self._begin(reader.follow, reader)
         return reader
 
     def end_follow(self, reader: Reader) -> None:
@@ -173,14 +191,14 @@ class Conversation:
 
     def expire(self) -> float:
         """Resend and give up what is due; returns when to call again, on the clock (infinity: nothing waits)."""
-        now = self._clock()
+        now, held = self._clock(), self._held_since is not None
         for request in list(self._requests.values()):
-            if request.deadline <= now:
+            if request.deadline <= now and not held:
                 self._fail(request, self._timeout(request))
             elif request.resend_at <= now:
                 request.resend_at = now + RESEND_SECONDS
                 self._send(request.message)
-        again = [min(r.deadline, r.resend_at) for r in self._requests.values()]
+        again = [r.resend_at if held else min(r.deadline, r.resend_at) for r in self._requests.values()]
         for follow, reader in list(self._follows.values()):
             if follow.heard + self._patience(follow) <= now and not follow.blocked:
                 self._send(self._message(UnfollowRequest(follow.request)))
@@ -197,40 +215,53 @@ class Conversation:
             return RESEND_SECONDS
         return SILENCE
 
+    def hold(self, held: bool) -> None:
+        """Is the session's supervisor being started just now? No deadline passes meanwhile."""
+        now = self._clock()
+        if held and self._held_since is None:
+            self._held_since = now
+        elif not held and self._held_since is not None:
+            lost, self._held_since = now - self._held_since, None
+            for request in self._requests.values():
+                request.deadline = max(request.deadline + lost, now + GRACE)
+
+    def end(self, error: ZmqKernelError) -> bool:
+        """The session was shut down (False: that is known): requests fail from now on; follows come to their end."""
+        if self._over:
+            return False
+        self._over = error
+        self._end_all(error, None)
+        return True
+
     def close(self, error: ZmqKernelError) -> None:
         """The client is closed: whatever waits fails with ``error``."""
+        self._end_all(error, error)
+
+    def _end_all(self, error: ZmqKernelError, for_readers: ZmqKernelError | None) -> None:
         for request in list(self._requests.values()):
             self._fail(request, error)
-        for run in list(self._runs.values()):
-            if not run.done:
-                run.error = error
-            run.changed()
+        self._lose(error, list(self._runs.values()))
         for _, reader in self._follows.values():
             if reader:
-                reader.error = error
+                reader.error, reader.over = for_readers, True
                 reader.changed()
-        self._runs.clear()
         self._follows.clear()
 
     # --- inside ------------------------------------------------------------------------------------------------------
 
-    def _metadata(self, origin: Origin | None) -> dict[str, Ours]:
-        return {"zmqkernel": Ours(sender=self.sender, origin=origin)}
-
-    def _message(self, content: msgspec.Struct, origin: Origin | None = None) -> Message:
-        return self._wire.message(_TYPES[type(content)], content, metadata=self._metadata(origin))
+    def _message(self, content: msgspec.Struct, origin: Origin | None = None, msg_id: str = "") -> Message:
+        metadata = {"zmqkernel": Ours(sender=self.sender, origin=origin)}
+        return self._wire.message(_TYPES[type(content)], content, metadata=metadata, msg_id=msg_id)
 
     def _send(self, message: Message) -> None:
         self.outgoing.append(self._wire.pack(message))
 
     def _begin(self, follow: Follow, reader: Reader | None) -> None:
         self._follows.pop(follow.request, None)
-        header = self._wire.header("follow_request")
-        content = follow.begin(header.msg_id)
+        msg_id = self._wire.header("follow_request").msg_id
         follow.heard = self._clock()
-        self._follows[header.msg_id] = follow, reader
-        metadata = self._metadata(None)
-        self._send(self._wire.message("follow_request", content, metadata=metadata, msg_id=header.msg_id))
+        self._follows[msg_id] = follow, reader
+        self._send(self._message(follow.begin(msg_id), msg_id=msg_id))
 
     def _pay(self, follow: Follow | None) -> None:
         if follow is None:
@@ -252,9 +283,8 @@ class Conversation:
             run.changed()
 
     def _timeout(self, request: Request) -> ReplyTimeout:
-        hint = "See how the session is: zmqkernel list"
-        if request.execution:
-            hint = "It may still be executed. See how the session is: zmqkernel list"
+        hint = "It may still be executed. " if request.execution else ""
+        hint += f"The session has trouble: {self.trouble}" if self.trouble else "See how the session is: zmqkernel list"
         if self.refused:
             hint = f"{self.refused} messages of the peer were refused: {self.last_refusal}"
         return ReplyTimeout(f"no answer to {request.message.msg_type} in time", hint=hint)
@@ -265,7 +295,7 @@ class Conversation:
             return  # the answer to something sent twice, or given up
         content = as_object(message.content_json)
         if content.get("status") == "error":
-            self._fail(request, _error(message))
+            self._fail(request, error_of(message))
             return
         if request.execution:
             self._submitted(request.execution, message)
@@ -317,11 +347,22 @@ class Conversation:
         except RemoteProtocolError as error:
             self._end(parent, error)  # reading on would be a silent hole
             return
+        self.trouble = follow.trouble
         if follow.finished:
             self._follows.pop(parent, None)
+        elif follow is self._main and follow.live:
+            self._lose_pruned()
         self._pay(follow)
         if reader:
             reader.changed()
+
+    def _lose_pruned(self) -> None:
+        """What nobody will ever answer: executions that ended while we were away for so long that their records are gone.
+        Those that are not over are never removed."""
+        pruned = self._main.pruned if self._main else 0
+        gone = [run for run in self._runs.values() if run.submitted and run.submitted.seq <= pruned]
+        if gone:
+            self._lose(ZmqKernelError("the journal no longer has the end of this execution", hint=KEPT), gone)
 
     def _follow_reply(self, parent: str, message: Message) -> None:
         found = self._follows.get(parent)
@@ -330,7 +371,7 @@ class Conversation:
         follow, reader = found
         follow.heard = self._clock()
         if message.content.get("status") == "error":
-            self._end(parent, _error(message))
+            self._end(parent, error_of(message))
             return
         rewind = follow.answer(message.read(FollowReply))
         if rewind and not reader:
@@ -357,11 +398,3 @@ class Conversation:
             self._runs.pop(run.msg_id, None)
             run.error = error
             run.changed()
-
-
-def _error(message: Message) -> ZmqKernelError:
-    """The exception for a reply with status error."""
-    reply = message.read(ErrorReply)
-    if reply.ename == "KernelDied":
-        return KernelDied(reply.evalue, hint="zmqkernel restart starts a new kernel.")
-    return ZmqKernelError(reply.evalue or reply.ename, hint=reply.traceback[-1] if reply.traceback else "")

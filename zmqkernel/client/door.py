@@ -35,7 +35,8 @@ class Door:
         self._socket.setsockopt(zmq.IDENTITY, identity)
         self._socket.setsockopt(zmq.LINGER, LINGER_MS)
         self._socket.setsockopt(zmq.RECONNECT_IVL, 50)
-        self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, 1000)
+        # A supervisor that was started again is found soon; over a network nobody knocks more often than once a second.
+        self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, 1000 if info.transport == "tcp" else 200)
         if info.transport == "tcp":
             self._socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
             self._socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 2 * HEARTBEAT_MS)

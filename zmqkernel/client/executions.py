@@ -93,8 +93,8 @@ class AsyncFollowing:
 
     @property
     def finished(self) -> bool:
-        """``until_end`` was asked for, and the end was read."""
-        return self._reader.follow.finished and not self._reader.records
+        """The end was read: that of the journal when ``until_end`` was asked for, or the session was shut down."""
+        return self._reader.finished and not self._reader.records
 
     @property
     def position(self) -> Position:

@@ -2,7 +2,8 @@
 
 Rules:
 
-1. A record is handed on once, in order: what has a number at or below the position has been seen.
+1. A record is handed on once, in order: what has a number at or below the position has been seen. Numbers may be missing
+   (a filter, or a ``gap`` event with the number of the last record that was removed): what comes is what there is.
 2. Only pages of the newest follow_request count; those of an earlier one (before a reconnect) are late.
 3. Credit is given back for what the consumer has taken, so what waits here is at most ``credit`` bytes; the exception is
    :meth:`Follow.lend`, for a consumer that waits for records behind the ones that nobody takes.
@@ -16,7 +17,7 @@ from typing import Any
 import msgspec
 
 from ..protocol import journal
-from ..protocol.errors import RemoteProtocolError, ZmqKernelError
+from ..protocol.errors import RemoteProtocolError
 from ..protocol.journal import Damage, Record
 from ..protocol.messages import Filter, FollowReply, FollowRequest, JournalPage, Position
 from ..protocol.wire import Message
@@ -55,7 +56,10 @@ class Follow:
         self.finished = False
         self.heard = 0.0
         """When the session last said something about this follow, on the conversation's clock."""
-        self.error: ZmqKernelError | None = None
+        self.trouble = ""
+        """What keeps the session from going on, as its last page said."""
+        self.pruned = 0
+        """The number of the last record that retention took before we could read it."""
         self._sink = sink
         self._credit = credit
         self._held = 0
@@ -89,7 +93,7 @@ class Follow:
                 self._take(item[2], item[1] - item[0], page.last.epoch)
         if page.last.seq >= self.position.seq:
             self.position = page.last
-        self.live = page.live
+        self.live, self.trouble = page.live, page.trouble
         self.finished = self.finished or page.finished
 
     def _take(self, record: Record, size: int, epoch: int) -> None:
@@ -97,6 +101,8 @@ class Follow:
             self._owed += size
             return
         self.position = Position(epoch, record.seq)
+        if record.kind == "event" and record.msg_type == "gap" and record.data.get("reason") == "retention":
+            self.pruned = record.seq
         self._held += size
         self._sink(record, size)
 

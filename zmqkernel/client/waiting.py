@@ -86,12 +86,19 @@ class Reader(Waited):
         super().__init__()
         self.records: deque[tuple[Record, int]] = deque()
         self.follow = Follow(position, filter, self._sink, until_end=until_end)
+        self.over = False
+        """The session was shut down: nothing comes any more."""
         self._taken = position
 
     @property
     def ready(self) -> bool:
         """There is a record to take, or there will never be one again."""
-        return bool(self.records) or self.error is not None or self.follow.finished
+        return bool(self.records) or self.error is not None or self.finished
+
+    @property
+    def finished(self) -> bool:
+        """The end was reached: that of the journal if it was asked for, or that of the session."""
+        return self.over or self.follow.finished
 
     @property
     def live(self) -> bool:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections import deque
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from ..client.blocking import Client
+from ..client.discovery import was_shut_down
 from ..protocol.journal import Record
 from ..protocol.messages import Metadata, Position
 from .render import Renderer
 from .running import TICK, Interrupts
-from .story import Story, sender_of
+from .story import SHUT_DOWN, Story, sender_of
 
 
 def show(
@@ -26,12 +28,15 @@ def show(
         print(f"the journal ends at {end.seq}", file=sys.stderr)
         if not follow:
             return
+    over = follow and end.state == "dead" and was_shut_down(Path(end.connection_file))
+    follow = follow and not over
     story = Story(renderer)
     senders: dict[str, str] = {}
     if last:
         since = _before_last(client, last, story, senders)
     position = Position(end.epoch, min(since, end.seq)) if since else Position()
     following = client.follow(position, until_end=not follow)
+    said = False
     with Interrupts() as interrupts:
         while not interrupts.take():
             record = following.next(TICK)
@@ -44,9 +49,15 @@ def show(
                 sys.stdout.flush()
             else:
                 story.tell(record)
-            if record.msg_type == "close" and follow and following.live:
+            said = record.msg_type == "close"
+            if said and follow and following.live:
                 break  # the session is at its end; an earlier close is followed by what came after it
     renderer.end()
+    if over:
+        print(f"the session does not run: nothing more comes. Start it: zmqkernel start {end.name}", file=sys.stderr)
+    elif client.ended and not said:
+        # It was shut down before we had its last record; whoever reads JSON reads records only.
+        print(SHUT_DOWN, file=sys.stderr)
 
 
 def _before_last(client: Client, cells: int, story: Story, senders: dict[str, str]) -> int:

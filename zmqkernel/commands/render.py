@@ -39,6 +39,7 @@ class Renderer:
         self._written = ""
         self._last_display = ("", "")
         self._clear_first = False
+        self._trouble = ""
         self._show: dict[str, Callable[[Json], None]] = {
             "stream": self._stream,
             "execute_result": self._result,
@@ -50,7 +51,9 @@ class Renderer:
 
     def another(self) -> Renderer:
         """A second one for the same terminal, for another thread."""
-        return Renderer(self._images, prompts=self._prompts, out=self._out, err=self._err)
+        renderer = Renderer(self._images, prompts=self._prompts, out=self._out, err=self._err)
+        renderer._trouble = self._trouble
+        return renderer
 
     def begin(self) -> None:
         """Another execution begins: what was written before stays."""
@@ -86,6 +89,15 @@ class Renderer:
         self._line_start()
         self._write(f"\x1b[2m{text}\x1b[0m\n" if self._colours else f"{text}\n")
         self._out.flush()
+
+    def trouble(self, text: str) -> None:
+        """Say on standard error what keeps the session from going on, once; and once (for an empty text) that it is over."""
+        if text == self._trouble:
+            return
+        self._trouble = text
+        self._line_start()
+        self._out.flush()
+        print(f"trouble: {text}" if text else "the trouble is over: the session goes on", file=self._err, flush=True)
 
     def end(self) -> None:
         """The execution is over: the next thing begins on a line of its own."""

@@ -14,7 +14,9 @@ from typing import Any
 from ..client.blocking import Client, Execution
 from ..protocol.cells import Cell, split, split_notebook
 from ..protocol.errors import Unreachable, ZmqKernelError
+from ..protocol.journal import Record
 from ..protocol.messages import ExecuteReply, Origin
+from . import listing
 from .keyboard import Keyboard, asking
 from .render import Renderer
 from .story import sender_of
@@ -99,9 +101,20 @@ class Turn:
 
 def sender_in(client: Client, execution: str) -> str:
     """Who ran an execution, from the journal."""
+    submit = _submit_of(client, execution)
+    return sender_of(submit) if submit else "somebody"
+
+
+def held_in(client: Client, executions: list[str]) -> list[str]:
+    """The code of cells, from the journal; empty where it no longer has it."""
+    submits = [_submit_of(client, execution) for execution in executions]
+    return [str(submit.data.get("code", "")) if submit else "" for submit in submits]
+
+
+def _submit_of(client: Client, execution: str) -> Record | None:
     following = client.follow(execution=execution, until_end=True)
     try:
-        return next((sender_of(record) for record in following if record.kind == "submit"), "somebody")
+        return next((record for record in following if record.kind == "submit"), None)
     finally:
         following.close()
 
@@ -134,7 +147,9 @@ def run_code(
     with Interrupts() as interrupts:
         while True:
             output = execution.next(TICK)
-            heard = time.monotonic() if client.connected else heard
+            heard = time.monotonic() if client.connected or client.reviving else heard
+            if keys is None:  # else the prompt tells of it
+                renderer.trouble(client.trouble)
             if output is not None:
                 turn.came()
             if output is not None and output.msg_type == "input_request":
@@ -234,9 +249,11 @@ def finish(client: Client, reply: ExecuteReply, renderer: Renderer) -> int:
     if leave:
         print("exit() ends nothing in a session; zmqkernel shutdown does", file=sys.stderr)
     if reply.ename == "KernelDied":
-        dead = client.info().state == "dead"
-        said = "there is no kernel now: zmqkernel restart" if dead else "a new kernel was started"
+        info = client.info()
+        said = "there is no kernel now: zmqkernel restart" if info.state == "dead" else "a new kernel was started"
         print(f"{said}: the variables are gone", file=sys.stderr)
+        if info.held:
+            print(listing.kept(len(info.held)), file=sys.stderr)
     return exit_code(reply)
 
 

@@ -16,7 +16,7 @@ from ..paths import Session
 from ..protocol.errors import ZmqKernelError
 from ..protocol.messages import SessionInfoReply
 from . import listing
-from .running import sender_in, terminal_name
+from .running import held_in, sender_in, terminal_name
 
 LIST_SECONDS = 1.0
 """How long ``list`` waits for a session that does not answer."""
@@ -67,7 +67,7 @@ def open_journal(target: str | None, config: Config) -> Client:
         return open_running(target, config)
     found = discovery.find(target)
     if not found.alive:
-        discovery.start(found.session, with_kernel=False)
+        discovery.open_journal(found.session)
     return Client.connect(found.session, start=False, sender=terminal_name(), timeout=config.timeout)
 
 
@@ -90,6 +90,20 @@ def restart(target: str | None, config: Config) -> SessionState:
     with client:
         client.restart()
         return state_from(client.info())
+
+
+def resume(target: str | None, config: Config, *, drop: bool) -> dict[str, str]:
+    """Run the cells that were kept when a kernel died, or forget them: their old msg_ids and the new ones.
+
+    A session that does not run is started, one without a kernel gets one: there is something to run.
+    """
+    if drop:
+        with open_journal(target, config) as client:
+            return client.resume(drop=True).executions
+    if not (target and discovery.is_connection_file(target)):
+        discovery.find(target)  # a session that never was has kept nothing
+    with open_client(target, config) as client:
+        return client.resume().executions
 
 
 def shutdown(target: str | None, config: Config) -> None:
@@ -125,10 +139,11 @@ def described(target: str | None, config: Config) -> str:
     """How one session is, in words."""
     state = info(target, config)
     if state.state == "unknown" or not state.supervisor_pid:
-        return listing.describe(state, None, "")
+        return listing.describe(state, None)
     with Client.connect(Path(state.connection_file), start=False, timeout=config.timeout) as client:
         live = client.info()
-        return listing.describe(state, live, sender_in(client, live.running) if live.running else "")
+        sender = sender_in(client, live.running) if live.running else ""
+        return listing.describe(state, live, sender, held_in(client, live.held))
 
 
 def state_of(found: Found, seconds: float) -> SessionState:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -11,7 +12,10 @@ import msgspec
 from ..client.follow import REWIND
 from ..protocol.journal import OUTPUTS, Record
 from ..protocol.messages import Metadata
-from .render import Renderer
+from . import listing
+from .render import Json, Renderer
+
+SHUT_DOWN = "the session was shut down"
 
 _metadata = msgspec.json.Decoder(Metadata).decode
 
@@ -104,18 +108,86 @@ class Story:
 
 def event_text(name: str, data: dict[str, Any]) -> str:
     """An event in words; empty when there is nothing a person wants to know."""
-    if name == "open":
-        return "the session was opened" + ("; its last end was no shutdown" if data.get("unclean") else "")
-    if name == "kernel_started":
-        first = int(data.get("generation") or 1) == 1
-        return f"kernel {data.get('pid')} started" if first else "a new kernel was started: the variables are gone"
-    if name == "kernel_died":
-        expected = data.get("expected")
-        return "the kernel ended" if expected else str(data.get("reason", "the kernel died"))
-    if name == "gap":
-        return f"something is missing here: {data.get('reason', 'unknown')}"
-    if name == "close":
-        return "the session was shut down"
-    if name == REWIND:
-        return "a power failure took what came after this"
-    return ""
+    say = _EVENTS.get(name)
+    return say(data) if say else ""
+
+
+def _open(data: Json) -> str:
+    return "the session was opened" + ("; its last end was no shutdown" if data.get("unclean") else "")
+
+
+def _kernel_started(data: Json) -> str:
+    first = int(data.get("generation") or 1) == 1
+    return f"kernel {data.get('pid')} started" if first else "a new kernel was started: the variables are gone"
+
+
+def _kernel_died(data: Json) -> str:
+    return "the kernel ended" if data.get("expected") else str(data.get("reason", "the kernel died"))
+
+
+def _gap(data: Json) -> str:
+    """Why something is missing, and how much: the numbers are those that the event has."""
+    reason = str(data.get("reason", "unknown"))
+    size = f" ({bytes_text(data['bytes'])})" if isinstance(data.get("bytes"), int) else ""
+    if reason == "retention":
+        which = f"records {data['from']} to {data['to']}" if "from" in data and "to" in data else "the oldest records"
+        return f"{which} are no longer kept (settings journal_size and journal_age)"
+    if reason == "cap":
+        limit = f" beyond {bytes_text(data['cap'])}" if isinstance(data.get("cap"), int) else ""
+        return f"output{limit} is cut here{size} (setting output_cap)"
+    why = f": {data['why']}" if data.get("why") else ""
+    if reason == "unknown":
+        return f"something may be missing here, and nobody knows how much{why}"
+    if reason == "damage":
+        return f"something is missing here, it was damaged{size}{why}"
+    return f"something is missing here: {reason}{size}"
+
+
+def _held(data: Json) -> str:
+    return listing.kept(len(data.get("executions") or ()))
+
+
+def _resumed(data: Json) -> str:
+    number = len(data.get("executions") or ())
+    return f"{listing.cells(number)} that {'was' if number == 1 else 'were'} kept run{'s' if number == 1 else ''} again"
+
+
+def _dropped(data: Json) -> str:
+    number = len(data.get("executions") or ())
+    return f"{listing.cells(number)} that {'was' if number == 1 else 'were'} kept will not run: dropped"
+
+
+def _adopted(_data: Json) -> str:
+    return "the supervisor died and another took over: the kernel goes on, the variables are there"
+
+
+def _trouble(data: Json) -> str:
+    text = data.get("text")
+    return f"trouble: {text}" if text else "the trouble is over: the session goes on"
+
+
+def bytes_text(number: int) -> str:
+    """A size as people read it."""
+    size = float(number)
+    for unit in ("bytes", "KB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "bytes" or size >= 10 else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"
+
+
+_EVENTS: dict[str, Callable[[Json], str]] = {
+    "open": _open,
+    "kernel_started": _kernel_started,
+    "kernel_died": _kernel_died,
+    "gap": _gap,
+    "held": _held,
+    "resumed": _resumed,
+    "dropped": _dropped,
+    "adopted": _adopted,
+    "trouble": _trouble,
+    "terminated": lambda data: str(data.get("reason", "the supervisor was told to end")),
+    "close": lambda _data: SHUT_DOWN,
+    REWIND: lambda _data: "a power failure took what came after this",
+}
+"""What is not here is not shown: ``state`` (for the next supervisor) and ``input_closed``."""

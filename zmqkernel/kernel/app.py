@@ -6,6 +6,7 @@ The order is the point: bind and answer first (a client waits for that), import 
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ from .transport import Transport
 
 if TYPE_CHECKING:
     from .outlet import Outlet
+    from .revival import Revival
 
 USAGE = "usage: python -m zmqkernel.kernel -f CONNECTION_FILE [--link DIR]"
 SWITCH_INTERVAL = 0.0015
@@ -55,7 +57,7 @@ def parse(argv: list[str]) -> tuple[str, str]:
         elif argument in ("-h", "--help"):
             print(USAGE)
             sys.exit(0)
-        else:
+        elif not re.match(r"--[A-Z]\w*\.\w+=", argument):  # those are for IPython: profile.options
             log.say(f"unknown argument {argument!r} ignored")
     if not values["-f"]:
         print(USAGE, file=sys.stderr)
@@ -81,6 +83,7 @@ def start(file: str, link: str) -> tuple[Kernel, Transport]:
     kernel.ports = {f"{channel}_port": info.port(channel) for channel in CHANNELS}
     kernel.sweep = transport.sweep
     kernel.shutdown = lambda: shutdown(kernel)
+    kernel.rebind = transport.rebind
     kernel.in_session = bool(link)
     kernel.outlet = make_outlet(kernel, transport, link)
     return kernel, transport
@@ -94,28 +97,47 @@ def make_outlet(kernel: Kernel, transport: Transport, link: str) -> Outlet:
     from .streams import OutStream
 
     if link:
-        import faulthandler
-
+        from .fault import Fault
         from .link import RingOutlet
+        from .revival import Revival
 
         captured = capture(Path(link))
-        faulthandler.enable(open(Path(link) / "fault", "a"))  # noqa: SIM115 - stays open as long as the process
+        kernel.fault = Fault(Path(link))
         outlet: Outlet = RingOutlet(Path(link), captured)
         outgoing = None
-        parent = 0
+        revival = Revival(Path(link))
+        parent = revival.supervisor()
+        join_session(kernel, transport, revival)
     else:
         from .outlet import SocketOutlet
 
         captured = capture()
         outlet = outgoing = SocketOutlet(transport.wake, kernel.build, captured)
-        parent = int(os.environ.get("JPY_PARENT_PID") or 0)
+        pid = int(os.environ.get("JPY_PARENT_PID") or 0)
+        parent = pid if pid > 1 else None
+        transport.orphaned = kernel.shutdown
     log.to(captured.log)
     sys.stdout, sys.stderr = OutStream("stdout", outlet), OutStream("stderr", outlet)
     outlet.send("iopub", kernel.wire.message("status", STARTING, idents=kernel.busy_topic))
-    transport.orphaned = kernel.shutdown
     kernel.outlet = outlet
     transport.start(kernel.accept, outgoing, parent)
     return outlet
+
+
+def join_session(kernel: Kernel, transport: Transport, revival: Revival) -> None:
+    """Without its supervisor a session's kernel does not leave: it sees to it that there is another, until it is told to end."""
+
+    def adopt(pid: int) -> None:
+        revival.adopted()
+        transport.watch(pid)
+
+    def leave() -> None:
+        revival.end()
+        shutdown(kernel)
+
+    transport.orphaned = revival.begin
+    kernel.adopt = adopt
+    kernel.shutdown = leave
 
 
 def run(kernel: Kernel, transport: Transport) -> None:

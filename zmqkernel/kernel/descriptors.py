@@ -17,6 +17,7 @@ from pathlib import Path
 
 PIECE = 1024 * 1024
 """Bytes that are read at once."""
+_END = os.SEEK_END
 PUNCH = 4 * 1024 * 1024
 """Bytes after which what was read is given back to the file system."""
 
@@ -44,6 +45,7 @@ class Captured:
         self.log = log
         """A descriptor of the original stderr, for the kernel's own log."""
         self._kept = kept
+        self._seek: Callable[[int, int, int], int] = os.lseek
 
     def flush(self) -> None:
         """Write out what C's ``stdout`` has buffered; the first call also makes it line-buffered.
@@ -53,11 +55,13 @@ class Captured:
         # From here on it is C's own function: a frame of ours for each of two calls per cell would say nothing.
         self.flush = _line_buffered_stdout()
         self.flush()
+        self._seek = _seek_under_gil()
 
     def sizes(self) -> tuple[int, int]:
         """How many bytes fd 1 and fd 2 have got so far."""
         first, second = self.files
-        return os.lseek(first, 0, os.SEEK_END), os.lseek(second, 0, os.SEEK_END)
+        seek = self._seek
+        return seek(first, 0, _END), seek(second, 0, _END)
 
     def tails(self) -> list[Tail]:
         """Readers of the two files, for a kernel that reads them itself."""
@@ -112,6 +116,16 @@ def _line_buffered_stdout() -> Callable[[], None]:
     library.setvbuf(stdout, None, line_buffered, 0)
     # Not fflush(NULL): that waits for every FILE, also one in which another thread waits to read.
     return partial(library.fflush, stdout)
+
+
+def _seek_under_gil() -> Callable[[int, int, int], int]:
+    """``os.lseek`` that keeps the GIL: beside a busy thread, a print that lets go of it waits milliseconds to get it back."""
+    import ctypes
+
+    library = ctypes.PyDLL(None)
+    seek = getattr(library, "lseek64", library.lseek)  # glibc's has 64 bits everywhere, others only have that
+    seek.argtypes, seek.restype = (ctypes.c_int, ctypes.c_int64, ctypes.c_int), ctypes.c_int64
+    return seek
 
 
 def punch(file: int, start: int, end: int) -> None:

@@ -34,8 +34,9 @@ Handler = Callable[["Kernel", "Request"], Any]
 BUSY = b'{"execution_state":"busy"}'
 IDLE = b'{"execution_state":"idle"}'
 STARTING = b'{"execution_state":"starting"}'
+EXECUTE = "execute_request"
 REMEMBERED = 10_000
-"""How many requests to the main thread are remembered, so that one that is sent again is not executed again."""
+"""How many execute_requests are remembered, so that one that is sent again is not executed again."""
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -75,9 +76,18 @@ class Kernel:
         """Leave soon: no more requests are served."""
         self.in_session = False
         """A supervisor owns this kernel: it ends when the session does."""
+        self.fault: object = None
+        """Keeps what writes down a crash of this process."""
+        self.adopt: Callable[[int], None] = lambda _pid: None
+        """This process is the supervisor now. For the io thread."""
+        self.rebind: Callable[[], None] = lambda: None
+        """Bind the endpoints again whose socket file has gone. For the io thread."""
         self.ports: dict[str, int] = {}
         self.busy_topic = [f"kernel.{wire.session}.status".encode()]
         self.input_topic = [f"kernel.{wire.session}.execute_input".encode()]
+        self.running = ""
+        """The msg_id of the execute_request that the main thread serves, or an empty string."""
+        self._unanswered: dict[str, None] = {}
         self._seen: OrderedDict[str, None] = OrderedDict()
 
     def accept(self, channel: str, message: Message) -> None:
@@ -89,18 +99,40 @@ class Kernel:
         elif route is None:
             log.say(f"dropped on {channel}: no handler for {msg_type!r}")
         elif route.lane == "main":
-            msg_id = message.header.msg_id
-            if msg_id in self._seen:
-                log.say(f"dropped on {channel}: {msg_id} is here already")
+            if msg_type == EXECUTE and not self._is_new(message.header.msg_id):
+                log.say(f"dropped on {channel}: {message.header.msg_id} is here already")
                 return
-            self._seen[msg_id] = None
-            if len(self._seen) > REMEMBERED:
-                self._seen.popitem(last=False)
             self.main.put(Request(channel, message, route))
         elif route.lane == "side":
             self.side.put(Request(channel, message, route))
         else:
             self.serve(Request(channel, message, route))
+
+    def _is_new(self, msg_id: str) -> bool:
+        """Only execute_requests are sent again, and a slider's comm messages would soon have pushed all of them out."""
+        if msg_id in self._seen:
+            return False
+        self._seen[msg_id] = self._unanswered[msg_id] = None
+        if len(self._seen) > REMEMBERED:
+            self._seen.popitem(last=False)
+        return True
+
+    def execute(self, request: Request) -> None:
+        """Serve a request of the main thread, and note which one that is."""
+        msg_id = request.message.header.msg_id
+        if msg_id not in self._unanswered:
+            self.serve(request)  # a comm message
+            return
+        self.running = msg_id
+        self.serve(request)
+        # After the reply: who asks for ``queued`` and does not find it there, finds the reply in what was sent.
+        self._unanswered.pop(msg_id, None)
+        self.running = ""
+
+    def queued(self) -> list[str]:
+        """The msg_ids of the execute_requests that were accepted and not begun, in order."""
+        running = self.running
+        return [msg_id for msg_id in list(self._unanswered) if msg_id != running]
 
     def serve(self, request: Request) -> None:
         """Answer a request: busy, handler, reply, idle. Runs in the thread of the request's lane."""

@@ -5,6 +5,7 @@ A cell: ``execute_input``, user code and its outputs, ``execute_reply``; busy an
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import sys
@@ -17,11 +18,12 @@ from contextlib import nullcontext
 from keyword import iskeyword
 from queue import Empty, SimpleQueue
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
 
 from ..protocol.messages import ExecuteReply, ExecuteRequest, Metadata, Ours
+from . import log
 from .loop import UserLoop
 from .origin import executed_at
 from .ownership import Owner, current, set_foreground
@@ -72,25 +74,34 @@ class MainLane:
 
     def run(self, kernel: Kernel) -> None:
         """Serve requests until shutdown or ``exit``."""
+        process = os.getpid()
         while (request := self.next()) and not self._closed:
-            kernel.serve(request)
+            kernel.execute(request)
+            if os.getpid() != process:
+                leave_child(kernel)
             if kernel.shell.exit_now:
                 return
 
     def next(self) -> Request | None:
         """Wait for a request."""
         while True:
-            if self._held:
-                return self._held.popleft()
-            seconds = PAUSE if self.pause else None
             try:
-                if "asyncio" in sys.modules and self.loop.wait(self.waiting, seconds, self._wake_with):
-                    return self._queue.get_nowait()
-                return self._queue.get(timeout=seconds)
-            except Empty:
-                if self.pause:
-                    pause, self.pause = self.pause, None
-                    pause()
+                try:
+                    return self._wait()
+                except Empty:
+                    if self.pause:
+                        pause, self.pause = self.pause, None
+                        pause()
+            except Exception:  # noqa: BLE001 - a signal handler of user code raised (SIGCHLD: for a child of ours): we wait on
+                log.bug("something was raised while no cell ran")
+
+    def _wait(self) -> Request | None:
+        if self._held:
+            return self._held.popleft()
+        seconds = PAUSE if self.pause else None
+        if "asyncio" in sys.modules and self.loop.wait(self.waiting, seconds, self._wake_with):
+            return self._queue.get_nowait()
+        return self._queue.get(timeout=seconds)
 
     def abort(self, session: str) -> None:
         """Mark the execute_requests of one client's session that wait now: they are answered, but not executed."""
@@ -102,6 +113,17 @@ class MainLane:
 
     def _wake_with(self, function: Callable[[], None] | None) -> None:
         self._end_waiting = function
+
+
+def leave_child(kernel: Kernel) -> NoReturn:
+    """End a process that user code forked, and that has come to the end of the cell: there is nothing that it could wait for.
+
+    Without exit handlers: they would remove the parent's files and write its history.
+    """
+    import ctypes
+
+    ctypes.CDLL(None).fflush(None)
+    os._exit(1 if kernel.shell.last_error else 0)
 
 
 class Interrupts:

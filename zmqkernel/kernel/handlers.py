@@ -19,6 +19,7 @@ from ..protocol.messages import (
     ShutdownReply,
     ShutdownRequest,
 )
+from .adoption import adopt, rebind
 from .comms import comm_close, comm_msg, comm_open
 from .dispatch import Route
 from .execution import execute
@@ -122,5 +123,7 @@ TABLE: dict[str, Route] = {
     "connect_request": Route("io", connect, "connect_reply"),
     "interrupt_request": Route("io", interrupt, "interrupt_reply"),
     "shutdown_request": Route("io", shutdown, "shutdown_reply"),
+    "adopt_request": Route("io", adopt, "adopt_reply"),
+    "rebind_request": Route("io", rebind, "rebind_reply"),
 }
 """Every message type that the kernel takes, on shell and control alike."""

@@ -11,6 +11,7 @@ import mmap
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,12 +19,27 @@ from ..protocol.layout import HEAD, SLEEPS, WAITING
 from ..protocol.ring import CHANNELS, MAX_MESSAGE, MAX_TEXT, RingWriter, pack_sizes
 from ..protocol.wire import Buffer, Message
 from .descriptors import Captured
-from .outlet import NOBODY, NUMBERS, valid, watch_forks, write_descriptor
+from .forks import let_go, watch_forks
+from .outlet import NOBODY, NUMBERS, valid, write_descriptor
 from .ownership import Owner, current
 from .ownership import owner as owner_now
 
+# The order of what Python prints against what C code and children write to fd 1 and 2. Looking at the files' sizes before every
+# write would keep it exactly, and make a print two to four times as expensive (measured). So a write looks unless the last
+# one was so short ago that its thread cannot have called write(2) in between: that is exact. When many looks in a row have
+# found nothing, only after a pause that makes the look cheap, and every LOOK seconds: then the first text of C code
+# or a child after a flood of prints may come up to LOOK late in the order. It is never lost.
+BRIEF = 5e-7
+"""Seconds. Less lies between the two writes of one print; a write(2) and the calls around it take longer."""
+PAUSE = 2e-5
+"""Seconds: the same, once PATIENCE is at its end."""
+PATIENCE = 500
+"""Looks that found nothing. A cell that only prints pays 2 ms for them, once; every cell begins with all of it."""
+REWARD = 50
+"""Looks that one which found something is worth: C code that goes on writing is never late again."""
 LOOK = 0.001
-"""Seconds after which the next text first looks at what the captured descriptors got, so that order is kept."""
+LARGE_WAITING = 64 * 1024 * 1024
+"""Bytes of large messages that wait for the supervisor, beyond which the kernel waits."""
 LONGEST_WAIT = 0.005
 """Seconds of sleep while the ring is full."""
 
@@ -36,15 +52,21 @@ class RingOutlet:
         self._captured = captured
         with open(directory / "ring", "r+b") as file:
             self._memory = mmap.mmap(file.fileno(), 0)
+            ring = os.fstat(file.fileno())
         # A child must not write here even if no Python hook ran when it was forked: it has no such memory.
         self._memory.madvise(mmap.MADV_DONTFORK)
         self._ring = RingWriter(memoryview(self._memory))
         self._fifo = os.open(directory / "wake", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        wake = os.fstat(self._fifo)
+        self._files = {(ring.st_dev, ring.st_ino), (wake.st_dev, wake.st_ino)}
         self._lock = threading.RLock()
         self._gates = {stream: _Gate() for stream in NUMBERS}
-        self._look_at = 0.0
+        self._look_at = self._fresh = 0.0
+        self._brief = BRIEF
+        self._patience = PATIENCE
         self._marked: tuple[bytes, int, int] = (b"", 0, 0)
         self._large = itertools.count(1)
+        self._files: deque[tuple[Path, int]] = deque()
         self._forked = self._immortal = False
         watch_forks(self)
 
@@ -53,7 +75,7 @@ class RingOutlet:
             return  # a child process has no front end: its text goes to fd 1 and 2, its messages nowhere
         number = CHANNELS.index(channel)
         with self._lock:
-            if time.monotonic() >= self._look_at:
+            if time.monotonic() >= self._fresh:
                 self._look(self._marked[0])
             for message in messages:
                 self._message(number, message)
@@ -73,6 +95,7 @@ class RingOutlet:
                 self._until_stored(lambda piece=piece: self._ring.text_of(run, piece))
             gate = self._gates[stream]
             gate.owner, gate.run = owner or NOBODY, run
+        self._fresh = time.monotonic() + self._brief
         self._wake_for(text)
 
     def writer(self, stream: str) -> Callable[[str], int]:
@@ -80,14 +103,22 @@ class RingOutlet:
         data, words, encode, size = ring.data, ring.words, str.encode, len
 
         def write(text: str) -> int:
+            now = clock()
             # Each test of ``ring.head`` is the last: from there to the store of HEAD nothing is called, see RingWriter.
             if text is NEWLINE:  # every other write of print(), and too cheap to encode
                 head = ring.head
                 at = head - ring.lap
-                if at < ring.stop and get() is gate.owner and ring.run is gate.run and ring.head == head:
+                if (
+                    at < ring.stop
+                    and now < self._fresh
+                    and get() is gate.owner
+                    and ring.run is gate.run
+                    and ring.head == head
+                ):
                     data[at] = 10
                     ring.head = head = head + 1
                     words[HEAD] = head
+                    self._fresh = now + self._brief
                     if words[WAITING] == SLEEPS:
                         self._wake()
                     return 1
@@ -104,7 +135,8 @@ class RingOutlet:
                 if (
                     0 < length <= MAX_TEXT
                     and end <= ring.stop
-                    and clock() < self._look_at
+                    and now < self._fresh
+                    and now < self._look_at
                     and get() is gate.owner
                     and ring.run is gate.run
                     and ring.head == head
@@ -112,6 +144,7 @@ class RingOutlet:
                     data[where] = raw
                     ring.head = head = head + length
                     words[HEAD] = head
+                    self._fresh = now + self._brief
                     if words[WAITING] == SLEEPS:
                         self._wake_for(text)
                     return size(text)
@@ -126,6 +159,7 @@ class RingOutlet:
         self._captured.flush()
         with self._lock:
             self._look(owner.key if owner else b"")
+            self._patience, self._brief = PATIENCE, BRIEF
         self._wake()
 
     def close(self) -> None:
@@ -144,23 +178,22 @@ class RingOutlet:
             self._immortal = True
 
     def forked(self) -> None:
-        """In a child process: from now on text goes to the file descriptors, and the supervisor's FIFO is let go."""
+        """In a child process: from now on text goes to the file descriptors, and ring and FIFO are let go."""
         self._forked = True
         self._lock = threading.RLock()  # another thread of the parent may have held it
         for gate in self._gates.values():
             gate.owner = NOBODY
-        try:
-            os.close(self._fifo)
-        except OSError:
-            pass  # the program closed everything above 2
+        let_go(lambda _, what: (what.st_dev, what.st_ino) in self._files)  # the mapping holds a descriptor as well
 
     def _message(self, channel: int, message: Message) -> None:
         parts: list[Buffer] = [message.header_json, message.parent_json, message.metadata_json, message.content_json]
         parts += message.buffers
         sizes = pack_sizes(parts)
-        if len(sizes) + sum(memoryview(part).nbytes for part in parts) <= MAX_MESSAGE:
+        size = len(sizes) + sum(memoryview(part).nbytes for part in parts)
+        if size <= MAX_MESSAGE:
             self._until_stored(lambda: self._ring.message(channel, parts))
             return
+        self._until_stored(self._has_room_for_large)
         path = self._directory / f"large-{next(self._large)}"
         try:
             _write_file(path, [sizes, *parts])
@@ -168,15 +201,27 @@ class RingOutlet:
         except BaseException:
             path.unlink(missing_ok=True)  # nobody was told of it
             raise
+        self._files.append((path, size))
+
+    def _has_room_for_large(self) -> bool:
+        """Large messages take hardly any room in the ring: their files are bounded as well. The reader removes them."""
+        while self._files and not self._files[0][0].exists():
+            self._files.popleft()
+        return sum(size for _, size in self._files) <= LARGE_WAITING
 
     def _look(self, key: bytes) -> None:
         """Mark how far the descriptors' files have got, if they got further or belong to another cell from here on."""
         self._look_at = time.monotonic() + LOOK
-        if self._captured:
-            mark = (key, *self._captured.sizes())
-            if mark != self._marked:
-                self._until_stored(lambda: self._ring.mark(*mark))
-                self._marked = mark
+        if not self._captured:
+            return
+        mark = (key, *self._captured.sizes())
+        if mark == self._marked:
+            self._patience = max(0, self._patience - 1)
+        else:
+            self._until_stored(lambda: self._ring.mark(*mark))
+            self._marked = mark
+            self._patience = min(PATIENCE, self._patience + REWARD)
+        self._brief = BRIEF if self._patience else PAUSE
 
     def _until_stored(self, store: Callable[[], bool]) -> None:
         """Nothing is dropped: while the ring is full, wait for the supervisor. An interrupt leaves nothing half done."""

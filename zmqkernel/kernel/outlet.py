@@ -14,7 +14,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterator
 from itertools import repeat
 from typing import Any, Protocol
@@ -24,6 +23,7 @@ import msgspec
 from ..protocol.messages import Stream
 from ..protocol.wire import Message
 from .descriptors import Captured
+from .forks import watch_forks
 from .ownership import Owner, current
 from .ownership import owner as owner_now
 
@@ -212,6 +212,7 @@ class SocketOutlet:
     def forked(self) -> None:
         """In a child process: from now on text goes to the file descriptors."""
         self._forked = True
+        self._wake = lambda: None  # its descriptor is closed in here, and may be the user's
         self._run = None
         self._lock = threading.RLock()  # another thread of the parent may have held it
         self._tail_lock = threading.Lock()
@@ -339,29 +340,3 @@ def write_descriptor(stream: str, text: str) -> None:
     data = memoryview(valid(text).encode())
     while data:
         data = data[os.write(NUMBERS[stream], data) :]
-
-
-class _Forkable(Protocol):
-    def before_fork(self) -> None: ...
-    def forked(self) -> None: ...
-
-
-_outlets: weakref.WeakSet[_Forkable] = weakref.WeakSet()
-
-
-def watch_forks(outlet: _Forkable) -> None:
-    """Tell ``outlet`` of every ``os.fork``: ``before_fork()`` in the parent, ``forked()`` in the child."""
-    _outlets.add(outlet)
-
-
-def _before() -> None:
-    for outlet in list(_outlets):
-        outlet.before_fork()
-
-
-def _in_child() -> None:
-    for outlet in list(_outlets):
-        outlet.forked()
-
-
-os.register_at_fork(before=_before, after_in_child=_in_child)

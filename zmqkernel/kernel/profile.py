@@ -1,8 +1,12 @@
-"""The user's IPython profile, as far as a kernel has one: configuration files, extensions, startup files."""
+"""The user's IPython profile, as far as a kernel has one: configuration files, extensions, startup files; and what whoever
+starts the kernel sets beside it (nbclient: ``--HistoryManager.hist_file=:memory:``)."""
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +18,8 @@ if TYPE_CHECKING:
     from .shell import ZMQInteractiveShell
 
 FILES = ("ipython_config.py", "ipython_kernel_config.py")
+OPTIONS = "ZMQKERNEL_OPTIONS"
+"""Environment of a session's kernel: options as a JSON list, as on the command line of a bare kernel."""
 
 
 def directory() -> Path:
@@ -37,7 +43,17 @@ def load_config() -> Config:
             config.merge(PyFileConfigLoader(name, path=str(directory())).load_config())
         except Exception:  # noqa: BLE001 - the user's code: a kernel that starts with the defaults is more use than none
             log.bug(f"{path} was not loaded")
+    given = options([*sys.argv[1:], *json.loads(os.environ.pop(OPTIONS, "[]"))])
+    if given:
+        from traitlets.config.loader import KeyValueConfigLoader
+
+        config.merge(KeyValueConfigLoader(given).load_config())
     return config
+
+
+def options(arguments: list[str]) -> list[str]:
+    """Those of some arguments that set something in a configuration: ``--Class.name=value``."""
+    return [argument for argument in arguments if re.match(r"--[A-Z]\w*\.\w+=", argument)]
 
 
 def run_startup(shell: ZMQInteractiveShell) -> None:

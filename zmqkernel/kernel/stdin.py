@@ -1,7 +1,7 @@
 """``input()`` and ``getpass.getpass()``: a question to the client whose cell asks, on the stdin channel.
 
 The question goes to the identity that the execute_request came from. One question is open at a time; an answer that comes
-without one (its cell was interrupted) is dropped. Waiting can be interrupted.
+without one (its cell was interrupted), or names another, is dropped. Waiting can be interrupted.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ class Stdin:
         self._kernel: Kernel
         self._replies: SimpleQueue[Message] = SimpleQueue()
         self._asking = threading.Lock()
-        self._open = False
+        self.question = ""
+        """The msg_id of the input_request that is open, or an empty string."""
 
     def install(self, kernel: Kernel) -> None:
         """Replace ``input`` and ``getpass.getpass``."""
@@ -42,7 +43,7 @@ class Stdin:
 
     def put(self, message: Message) -> None:
         """Take what came on the stdin channel; the io thread calls this."""
-        if message.msg_type == "input_reply" and self._open:
+        if message.msg_type == "input_reply" and self.question and answers(message, self.question):
             self._replies.put(message)
         else:
             log.say(f"dropped on stdin: {message.msg_type}, nobody asks")
@@ -65,19 +66,22 @@ class Stdin:
         if asker is None or not asker.allow_stdin:
             from IPython.core.error import StdinNotImplementedError
 
-            raise StdinNotImplementedError("input() was called, but this front end does not support input requests.")
+            # ipykernel's words: programs look for them
+            raise StdinNotImplementedError("raw_input was called, but this frontend does not support input requests.")
         with self._asking:
             self._drop_replies()
             kernel.outlet.settle(asker)
             question = kernel.wire.message(
                 "input_request", InputRequest(prompt, password), parent=asker.header_json, idents=asker.idents
             )
-            self._open = True
+            self.question = question.msg_id
             try:
                 kernel.outlet.send("stdin", question)
-                value = self._replies.get().read(InputReply).value
+                while not answers(reply := self._replies.get(), question.msg_id):
+                    pass  # it was let in for the question before this one
+                value = reply.read(InputReply).value
             finally:
-                self._open = False
+                self.question = ""
         if value == END_OF_FILE:
             raise EOFError
         return value
@@ -88,3 +92,9 @@ class Stdin:
                 self._replies.get_nowait()
         except Empty:
             pass  # none was left over
+
+
+def answers(reply: Message, question: str) -> bool:
+    """Is this the answer to the input_request with this msg_id? A late or repeated one names another; many clients name none."""
+    parent = reply.parent
+    return parent is None or parent.msg_id in ("", question)

@@ -8,9 +8,11 @@ Only the constructor runs elsewhere: it binds, so that a client can connect befo
 
 from __future__ import annotations
 
+import _socket  # now: in a forked child nothing should be imported
 import itertools
 import os
 import signal
+import stat
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -24,6 +26,7 @@ from ..protocol.connection import CHANNELS, Channel, ConnectionInfo
 from ..protocol.errors import RemoteProtocolError, Unreachable
 from ..protocol.wire import Message, Wire
 from . import log
+from .forks import let_go, watch_forks
 
 LINGER = 1000
 """Milliseconds that a closing socket keeps trying to hand over what was sent."""
@@ -50,13 +53,15 @@ class Outgoing(Protocol):
 class Transport:
     """Binds the five sockets of ``info``; port 0 is replaced by the one that was free.
 
-    Raises Unreachable when an endpoint cannot be bound.
+    Raises Unreachable when an endpoint cannot be bound. It is made before there is any other thread.
     """
 
     def __init__(self, info: ConnectionInfo, wire: Wire) -> None:
         self.info = info
         self.orphaned: Callable[[], None] | None = None
+        """Called in the io thread when the process that is watched ends."""
         self._wire = wire
+        before = _descriptors()
         self._context = zmq.Context()
         self._sockets: dict[str, zmq.Socket[bytes]] = {}
         mask = os.umask(0o077)  # ipc: the socket file is nobody else's
@@ -71,13 +76,73 @@ class Transport:
         self._thread = threading.Thread(target=self._run, name="io", daemon=True)
         self.wake: Callable[[], None] = partial(os.eventfd_write, self._wake, 1)
         """Make the io thread look at the outlet; any thread may call it."""
+        self._poller = zmq.Poller()
+        self._takers: dict[object, Callable[[], object]] = {}
+        self._watched = -1
+        self._own = {number: what for number, what in _descriptors().items() if before.get(number) != what}
+        """ZeroMQ's descriptors, and ours: number to (device, inode). Those of connections are known by their address."""
+        self._names = {self._address(socket) for socket in self._sockets.values()}
+        watch_forks(self)
 
-    def start(self, accept: Accept, outgoing: Outgoing | None, parent: int = 0) -> None:
-        """Start the io thread. ``parent`` is a process without which this kernel has no reason to be, or 0."""
+    def start(self, accept: Accept, outgoing: Outgoing | None, parent: int | None = None) -> None:
+        """Start the io thread. ``parent`` is a process whose end matters, 0 one that has ended already, or None."""
         self._accept = accept
         self._outgoing = outgoing
-        self._parent = parent
+        if parent is not None:
+            self.call(partial(self.watch, parent))
         self._thread.start()
+
+    def watch(self, pid: int) -> None:
+        """Call ``orphaned`` when this process ends, and no longer when another does. For the io thread."""
+        self._unwatch()
+        try:
+            descriptor = os.pidfd_open(pid) if pid else -1
+        except ProcessLookupError:
+            descriptor = -1
+        except OSError as error:
+            log.say(f"process {pid} cannot be watched: {error}")  # we cannot tell when it ends, and it has not
+            return
+        if descriptor < 0:
+            self._leave()
+            return
+        self._watched = descriptor
+        self._takers[descriptor] = self._leave
+        self._poller.register(descriptor, zmq.POLLIN)
+
+    def rebind(self) -> None:
+        """Bind the ipc endpoints again whose socket file has gone. For the io thread. Raises Unreachable."""
+        if self.info.transport != "ipc":
+            return
+        for channel in CHANNELS:
+            socket = self._sockets[channel]
+            endpoint = self.info.endpoint(channel)
+            path = endpoint.removeprefix("ipc://")
+            if os.path.lexists(path):
+                continue
+            if not os.path.isdir(os.path.dirname(path)):
+                raise Unreachable(f"cannot bind {endpoint}: its directory has gone")
+            self._unbind(socket, endpoint)
+            try:
+                socket.bind(endpoint)
+                os.chmod(path, 0o600)  # not by the umask: that is also the user's, who may make files just now
+            except OSError as error:  # ZMQError is one
+                raise Unreachable(f"cannot bind {endpoint}: {error}") from None
+
+    def before_fork(self) -> None:
+        """Nothing to prepare."""
+
+    def forked(self) -> None:
+        """In a child process: no socket of ours stays open, and there is no io thread."""
+        own, names = self._own, self._names
+        self._own, self._stopping = {}, True
+        self.wake = lambda: None
+
+        def is_ours(number: int, what: os.stat_result) -> bool:
+            if own.get(number) == (what.st_dev, what.st_ino) or number == self._watched:
+                return True
+            return stat.S_ISSOCK(what.st_mode) and _name(number) in names
+
+        let_go(is_ours)
 
     def call(self, function: Callable[[], None]) -> None:
         """Run ``function`` in the io thread, after everything that has arrived by now was accepted."""
@@ -86,6 +151,8 @@ class Transport:
 
     def sweep(self) -> None:
         """Return when every message that has arrived by now was accepted."""
+        if self._stopping:
+            return
         done = threading.Event()
         self.call(done.set)
         done.wait(1.0)  # a bound, should the io thread have stopped meanwhile
@@ -129,28 +196,45 @@ class Transport:
         if not info.port(channel):
             setattr(info, f"{channel}_port", int(socket.getsockopt_string(zmq.LAST_ENDPOINT).rpartition(":")[2]))
 
+    def _unbind(self, socket: zmq.Socket[bytes], endpoint: str) -> None:
+        """Close a listener, and wait until it is: ZeroMQ does it in a thread, and removes the socket file, also a newer one."""
+        monitor = socket.get_monitor_socket(zmq.EVENT_CLOSED | zmq.EVENT_CLOSE_FAILED)
+        try:
+            socket.unbind(endpoint)
+            monitor.poll(1000)
+        except zmq.ZMQError:
+            pass  # it is not bound: the last attempt did not come further than this
+        finally:
+            socket.disable_monitor()
+
+    def _address(self, socket: zmq.Socket[bytes]) -> object:
+        """What ``getsockname`` says of a bound socket and of every connection to it."""
+        where = socket.getsockopt_string(zmq.LAST_ENDPOINT).partition("://")[2]
+        if self.info.transport == "ipc":
+            return where
+        host, _, port = where.rpartition(":")
+        return host, int(port)
+
     def _run(self) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # interrupts are the main thread's
-        poller = zmq.Poller()
-        takers: dict[object, Callable[[], object]] = {self._wake: partial(os.eventfd_read, self._wake)}
+        poller, takers = self._poller, self._takers
+        takers[self._wake] = partial(os.eventfd_read, self._wake)
         for channel, socket in self._sockets.items():
             takers[socket] = partial(self._receive, channel, socket)
         takers[self._sockets["hb"]] = self._echo
         takers[self._sockets["iopub"]] = self._welcome
         for source in takers:
             poller.register(source, zmq.POLLIN)
-        parent = self._watch_parent(poller)
         while not self._stopping:
             for source, _ in poller.poll(self._timeout()):
-                if source == parent:
-                    poller.unregister(source)
-                    self._leave()
-                else:
-                    takers[source]()
+                if take := takers.get(source):  # else it was given up since the poll
+                    take()
             while self._calls:
                 self._calls.popleft()()
             self._send()
         self._send()
+        self._unwatch()
+        self._own = {}
         for socket in self._sockets.values():
             socket.close()
         self._context.term()
@@ -159,18 +243,15 @@ class Transport:
         seconds = self._outgoing.due() if self._outgoing else None
         return None if seconds is None or seconds == float("inf") else int(seconds * 1000 + 0.999)
 
-    def _watch_parent(self, poller: zmq.Poller) -> int | None:
-        if self._parent <= 1:
-            return None
-        try:
-            descriptor = os.pidfd_open(self._parent)
-        except OSError:
-            self.call(self._leave)  # gone already
-            return None
-        poller.register(descriptor, zmq.POLLIN)
-        return descriptor
+    def _unwatch(self) -> None:
+        descriptor, self._watched = self._watched, -1
+        if descriptor >= 0:
+            del self._takers[descriptor]
+            self._poller.unregister(descriptor)
+            os.close(descriptor)
 
     def _leave(self) -> None:
+        self._unwatch()
         if self.orphaned:
             self.orphaned()
 
@@ -212,3 +293,26 @@ class Transport:
             for frame in frames:
                 _send(socket, frame, _MORE)
             _send(socket, last)
+
+
+def _descriptors() -> dict[int, tuple[int, int]]:
+    """The sockets, eventfds and epolls that are open: number to (device, inode)."""
+    found: dict[int, tuple[int, int]] = {}
+    for name in os.listdir("/dev/fd"):
+        try:
+            what = os.fstat(int(name))
+        except OSError:
+            continue  # that of the listing itself
+        if stat.S_ISSOCK(what.st_mode) or not stat.S_IFMT(what.st_mode):  # Linux gives anonymous inodes no type
+            found[int(name)] = what.st_dev, what.st_ino
+    return found
+
+
+def _name(number: int) -> object:
+    """The local address of a socket: a path, or (host, port), or something else."""
+    plain = _socket.socket(fileno=number)
+    try:
+        name = plain.getsockname()
+    finally:
+        plain.detach()
+    return name[:2] if isinstance(name, tuple) else name

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 
-MAGIC = 0x325A4B52  # "RKZ2"
+MAGIC = 0x335A4B52  # "RKZ3"
 HEADER = 4096
 """Bytes before the data of a ring."""
 DEFAULT_SIZE = 4 * 1024 * 1024

@@ -59,7 +59,7 @@ Run = tuple[int, bytes]
 
 _FRAME = struct.Struct("<BBBBI")
 _FDS = struct.Struct("<QQ")
-_NOTE = struct.Struct("<QQBB")
+_NOTE = struct.Struct("<QQBBB")
 _U32 = struct.Struct("<I")
 _FIVE = struct.Struct("<5I")
 _MOST_FRAME = MAX_MESSAGE + 64 * 1024  # a message's parts also have sizes
@@ -196,24 +196,32 @@ Item = Text | Parts | LargeParts | Mark
 class RingReader:
     """The supervisor's end. ``read`` gives items, ``confirm`` gives their space back once they are journaled.
 
-    A second reader on the same memory (a new supervisor) goes on after what the first one confirmed.
+    A second reader on the same memory (a new supervisor) goes on after what the first one confirmed; ``after`` is the
+    position up to which the first one has journaled what it read, which may be further.
     """
 
-    def __init__(self, memory: memoryview) -> None:
+    def __init__(self, memory: memoryview, after: int = 0) -> None:
         self._words = memory[:HEADER].cast("Q")
         self._header = memory[:HEADER]
         self._data = memory[HEADER:]
         self._size = _checked_size(self._words, self._data)
-        self.position = self._words[TAIL]
+        self.position = int(self._words[TAIL])
         """How far the ring was read: the kernel's output number."""
+        self.after = after
+        """Items that end here or before were journaled by another reader: they are not given again."""
         self.frames = 0
         """How many frames were read since the ring was made."""
+        self.owner = b""
+        """The execution that what the captured descriptors get belongs to: that of the last MARK."""
+        self._before_mark = self.position, b""
         self._stream, self._execution = 0, b""
         for offset in NOTES:
-            position, frames, stream, length = _NOTE.unpack_from(memory, offset)
-            if position == self.position and stream < len(STREAMS) and length <= MAX_EXECUTION:
+            position, frames, stream, length, owner_length = _NOTE.unpack_from(memory, offset)
+            if position == self.position and stream < len(STREAMS) and max(length, owner_length) <= MAX_EXECUTION:
                 self.frames, self._stream = frames, stream
-                self._execution = bytes(memory[offset + _NOTE.size : offset + _NOTE.size + length])
+                start = offset + _NOTE.size
+                self._execution = bytes(memory[start : start + length])
+                self.owner = bytes(memory[start + length : start + length + owner_length])
 
     def wait(self, how: int = SLEEPS) -> bool:
         """Note that the reader is about to sleep or nap; False when there is something to read after all."""
@@ -236,16 +244,25 @@ class RingReader:
         at = 0
         while at < min(len(data), most):
             if data[at] == ESCAPE:
+                before = begin + at, self.owner
                 at, item = self._frame(data, at)
                 self.position = begin + at
-                if item is not None:
-                    yield item
+                if isinstance(item, Mark):
+                    self._before_mark = before
+                if item is not None and (self.position > self.after or isinstance(item, Mark)):
+                    yield item  # a mark says where descriptors are, and that does no harm twice
                 continue
             end = _text_end(data, at, is_all)
-            text = data[at:end]
+            text = data[max(at, min(end, self.after - begin)) : end]
             at = end
             self.position = begin + at
-            yield Text(STREAMS[self._stream], self._execution.decode("utf-8", "replace"), text)
+            if text:
+                yield Text(STREAMS[self._stream], self._execution.decode("utf-8", "replace"), text)
+
+    def again(self) -> None:
+        """What the mark that was given last asks for is not done yet: the next :meth:`read` begins with it again."""
+        self.position, self.owner = self._before_mark
+        self.frames -= 1
 
     def confirm(self) -> None:
         """Everything read so far is safe: the writer may have its space. The note comes first."""
@@ -255,7 +272,8 @@ class RingReader:
         first, second = NOTES
         (noted,) = struct.unpack_from("<Q", self._header, first)
         offset = second if noted == tail else first
-        note = _NOTE.pack(self.position, self.frames, self._stream, len(self._execution)) + self._execution
+        note = _NOTE.pack(self.position, self.frames, self._stream, len(self._execution), len(self.owner))
+        note += self._execution + self.owner
         self._header[offset : offset + len(note)] = note
         self._words[TAIL] = self.position
 
@@ -273,9 +291,10 @@ class RingReader:
             return end, Parts(_channel(which), unpack_parts(body))
         if kind == FILE:
             return end, LargeParts(_channel(which), body.decode("utf-8", "replace"))
-        if kind == MARK and length >= _FDS.size:
+        if kind == MARK and _FDS.size <= length <= _FDS.size + MAX_EXECUTION:
             fd1, fd2 = _FDS.unpack_from(body)
-            return end, Mark(body[_FDS.size :].decode("utf-8", "replace"), fd1, fd2)
+            self.owner = body[_FDS.size :]
+            return end, Mark(self.owner.decode("utf-8", "replace"), fd1, fd2)
         if kind == RUN and which < len(STREAMS) and length <= MAX_EXECUTION:
             self._stream, self._execution = which, body
             return end, None

@@ -6,10 +6,12 @@ credit for stays in the journal.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import msgspec
 
+from ..protocol import journal as format
 from ..protocol.messages import Filter, FollowReply, FollowRequest, JournalPage, Position
 from .journal import Journal
 
@@ -66,6 +68,8 @@ class Cursor:
         self._send = send
         self._now = now
         self.followers: dict[str, Follower] = {}
+        self.trouble = ""
+        """What every page says while something keeps the session from going on."""
 
     @property
     def end(self) -> Position:
@@ -79,7 +83,7 @@ class Cursor:
             ident=ident,
             request=request,
             sender=sender,
-            after=max(after, self._journal.first - 1),
+            after=after,
             credit=wanted.credit,
             filter=wanted.filter,
             until=self._journal.last if wanted.until_end else 0,
@@ -91,6 +95,10 @@ class Cursor:
         if follower is not None and follower.ident == ident:
             follower.credit += more
             follower.outstanding = max(0, follower.outstanding - more)
+
+    def needed(self) -> int:
+        """The oldest record that a connected reader has not got yet."""
+        return min((follower.after + 1 for follower in self.followers.values()), default=self._journal.last + 1)
 
     def unfollow(self, follow_id: str) -> None:
         self.followers.pop(follow_id, None)
@@ -130,6 +138,9 @@ class Cursor:
             if budget == 0:
                 return True
             budget -= 1
+            if follower.after + 1 < self._journal.first:
+                self._tell_gap(follow_id, follower)
+                continue
             seen, frames = self._journal.read(follower.after, room, follower.filter)
             if frames or seen >= stop:
                 self._page(follow_id, follower, seen, frames)
@@ -137,10 +148,20 @@ class Cursor:
                 follower.after = seen
         return False
 
+    def _tell_gap(self, follow_id: str, follower: Follower) -> None:
+        """What it wants next was removed to keep the journal within its limits: say so, in the place of those records."""
+        last = self._journal.first - 1
+        content = {"reason": "retention", "from": follower.after + 1, "to": last}
+        gap = format.event(last, time.time(), "gap", content)
+        self._page(follow_id, follower, last, [format.frame(gap)])
+
     def _page(self, follow_id: str, follower: Follower, seen: int, frames: list[bytes]) -> None:
         finished = bool(follower.until) and seen >= follower.until
         page = JournalPage(
-            last=Position(self._epochs.of(seen), seen), live=seen >= self._journal.last, finished=finished
+            last=Position(self._epochs.of(seen), seen),
+            live=seen >= self._journal.last,
+            finished=finished,
+            trouble=self.trouble,
         )
         follower.after = seen
         follower.spoken = self._now()

@@ -12,11 +12,12 @@ from collections.abc import Iterator, Sequence
 
 import zmq
 
-from ..protocol.connection import CHANNELS, ConnectionInfo
+from ..protocol.connection import CHANNELS, Channel, ConnectionInfo
 from ..protocol.errors import RemoteProtocolError, ZmqKernelError
-from ..protocol.messages import IopubWelcome
-from ..protocol.wire import Buffer, Message, Wire
+from ..protocol.messages import ErrorReply, IopubWelcome
+from ..protocol.wire import DELIMITER, MAX_JSON, Buffer, Message, Wire, as_object
 from .frames import receive_frames, send_frames
+from .log import log
 
 REQUESTS = ("control", "shell", "stdin")
 """The channels on which clients send, in the order in which a turn reads them."""
@@ -33,15 +34,21 @@ PACE = 0.025
 BACKLOG = 8 * 1024 * 1024
 """Bytes that wait for slow plain subscribers before the kernel has to wait as well."""
 BATCH = 200
+LARGEST = 128 * 1024 * 1024
+"""Bytes of a client's message, beyond which it is refused."""
+COMES_BACK = 5.0
+"""Seconds for which the answer to something journaled waits for a plain client that is not connected: after the death of a
+supervisor it may take a moment to find the next one."""
 
 Socket = zmq.Socket[bytes]
 
 
 class Door:
-    """Binds the five channels. Queue with :meth:`send` and :meth:`publish`, then :meth:`flush`."""
+    """Binds the five channels of ``info``. Queue with :meth:`send` and :meth:`publish`, then :meth:`flush`."""
 
     def __init__(self, context: zmq.Context[Socket], info: ConnectionInfo, wire: Wire) -> None:
         self.wire = wire
+        self.info = info
         self.sockets: dict[str, Socket] = {}
         for channel in CHANNELS:
             socket = context.socket(zmq.XPUB if channel == "iopub" else zmq.ROUTER)
@@ -54,7 +61,8 @@ class Door:
                     hint="Is the socket directory writable? ZMQKERNEL_SOCKET_DIR names another (a short path).",
                 ) from None
             self.sockets[channel] = socket
-        self._queue: list[tuple[str, list[Buffer]]] = []
+        self._queue: list[tuple[int, str, list[Buffer]]] = []
+        self._late: deque[tuple[float, str, list[Buffer]]] = deque()
         self._publisher = Publisher(self.sockets["iopub"])
 
     @property
@@ -63,9 +71,11 @@ class Door:
         return self._publisher.stalled
 
     @property
-    def waits(self) -> bool:
-        """Something waits for a plain subscriber."""
-        return self._publisher.waits
+    def patience(self) -> float:
+        """Seconds until :meth:`flush` should try again."""
+        if self._publisher.waits:
+            return 0.002  # ZeroMQ does not say when a subscriber has made room
+        return 0.05 if self._late else 3600.0
 
     @property
     def has_subscribers(self) -> bool:
@@ -78,35 +88,82 @@ class Door:
             frames = receive_frames(socket)
             if frames is None:
                 return
+            if _is_too_large(frames):
+                self._refuse(channel, frames)
+                continue
             try:
                 yield self.wire.unpack(frames)
             except RemoteProtocolError as error:
-                os.write(2, f"door: {channel}: refused: {error}\n".encode())
+                log(f"door: {channel}: refused: {error}")
 
-    def send(self, channel: str, message: Message) -> None:
-        """Queue a message to the identities it carries."""
-        self._queue.append((channel, self.wire.pack(message)))
+    def _refuse(self, channel: str, frames: Sequence[bytes]) -> None:
+        """A message that is too large: nothing of it is looked at but its header, to tell the sender."""
+        size = f"{sum(map(len, frames)) / 1e6:.0f} MB"
+        log(f"door: {channel}: refused: a message of {size}")
+        start = frames.index(DELIMITER) if DELIMITER in frames[:10] else len(frames)
+        header = frames[start + 2] if len(frames) > start + 2 else b""
+        if not 0 < len(header) < 10_000:
+            return
+        try:
+            msg_type = str(as_object(header).get("msg_type"))
+        except RemoteProtocolError:
+            return  # garbage: the log has it
+        limits = f"{MAX_JSON >> 20} MB of JSON, {LARGEST >> 20} MB with buffers"
+        text = f"a message of {size}; the limits are {limits}. Hand large data over in a file."
+        reply_type = msg_type.removesuffix("_request") + "_reply"
+        error = ErrorReply("RemoteProtocolError", text)
+        self.send(channel, self.wire.message(reply_type, error, parent=header, idents=frames[:start]))
 
-    def publish(self, message: Message, detail: str = "") -> None:
+    def send(self, channel: str, message: Message, after: int = 0) -> None:
+        """Queue a message to the identities it carries; it leaves when the journal has record ``after``."""
+        self._queue.append((after, channel, self.wire.pack(message)))
+
+    def publish(self, message: Message, detail: str = "", after: int = 0) -> None:
         """Queue an iopub message (nothing happens without subscribers)."""
         if not self.has_subscribers:
             return
         topic = f"kernel.{self.wire.session}.{message.msg_type}{detail}".encode()
-        self._queue.append(("iopub", [topic, *self.wire.pack(message)]))
+        self._queue.append((after, "iopub", [topic, *self.wire.pack(message)]))
 
     def page(self, message: Message) -> bool:
         """Send a page of the journal now; False when its follower is gone."""
         return self._send("control", self.wire.pack(message))
 
-    def flush(self) -> None:
-        """Send what is queued."""
+    def flush(self, last: int) -> None:
+        """Send what is queued and needs no record beyond number ``last``."""
         queue, self._queue = self._queue, []
-        for channel, frames in queue:
-            if channel == "iopub":
+        for entry in queue:
+            after, channel, frames = entry
+            if after > last:
+                self._queue.append(entry)  # the disk refuses: what needs no journal goes ahead
+            elif channel == "iopub":
                 self._publisher.publish(frames)
-            else:
-                self._send(channel, frames)
+            elif not self._send(channel, frames) and after:
+                self._late.append((time.monotonic() + COMES_BACK, channel, frames))
         self._publisher.retry()
+        if self._late:
+            self._retry_late()
+
+    def rebind(self) -> bool:
+        """Bind again what somebody has removed (ipc); True when something was."""
+        if self.info.transport != "ipc":
+            return False
+        lost: list[Channel] = [
+            channel for channel in CHANNELS if not os.path.exists(f"{self.info.ip}-{self.info.port(channel)}")
+        ]
+        for channel in lost:
+            endpoint = self.info.endpoint(channel)
+            try:
+                self.sockets[channel].unbind(endpoint)
+            except zmq.ZMQError as error:
+                os.write(
+                    2, f"door: {channel}: unbind: {error}\n".encode()
+                )  # then it is not bound, which is what we want
+            try:
+                self.sockets[channel].bind(endpoint)
+            except zmq.ZMQError as error:
+                log(f"door: {channel}: cannot listen again: {error}")  # tried again in five seconds
+        return bool(lost)
 
     def echo(self) -> None:
         """Answer heartbeats."""
@@ -121,19 +178,26 @@ class Door:
         """Read subscriptions; welcome every new one (JEP 65)."""
         for topic in self._publisher.subscribed():
             welcome = self.wire.message("iopub_welcome", IopubWelcome(topic.decode("utf-8", "replace")))
-            self._queue.append(("iopub", [topic, *self.wire.pack(welcome)]))
+            self._queue.append((0, "iopub", [topic, *self.wire.pack(welcome)]))
 
     def close(self) -> None:
         """Let the last replies out, for a second at most, and close."""
         for socket in self.sockets.values():
             socket.close(linger=1000)
 
+    def _retry_late(self) -> None:
+        late, self._late = self._late, deque()
+        now = time.monotonic()
+        for deadline, channel, frames in late:
+            if not self._send(channel, frames) and now < deadline:
+                self._late.append((deadline, channel, frames))
+
     def _send(self, channel: str, frames: Sequence[Buffer]) -> bool:
         try:
             send_frames(self.sockets[channel], frames)
         except zmq.ZMQError as error:
             if error.errno != zmq.EHOSTUNREACH:
-                os.write(2, f"door: {channel}: {error}\n".encode())
+                log(f"door: {channel}: {error}")
             return False  # that client is gone: what it asked for is journaled, or nobody wants it any more
         return True
 
@@ -212,6 +276,14 @@ class Publisher:
         if self._sent_lossy % BURST == 0:
             self._pace_until = now + PACE
         return True
+
+
+def _is_too_large(frames: Sequence[bytes]) -> bool:
+    size = sum(map(len, frames))
+    if size <= MAX_JSON:
+        return False
+    start = frames.index(DELIMITER) if DELIMITER in frames[:10] else 0
+    return size > LARGEST or sum(map(len, frames[start + 2 : start + 6])) > MAX_JSON
 
 
 def _configure(socket: Socket, channel: str, transport: str) -> None:

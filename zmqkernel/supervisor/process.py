@@ -2,75 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-import re
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from ..protocol.errors import ZmqKernelError
+from .death import Death, exit_status, start_time, stat_fields
+from .oom import OomEvidence
 
 OWN = "zmqkernel"
 """The kernel spec that means our own kernel."""
 
-SIGNAL_WORDS = {
-    "SIGSEGV": "segmentation fault",
-    "SIGABRT": "abort",
-    "SIGKILL": "killed, perhaps for want of memory",
-    "SIGBUS": "bus error",
-    "SIGFPE": "arithmetic error in native code",
-    "SIGILL": "illegal instruction",
-    "SIGTERM": "terminated",
-}
-
-
-NOT_USERS = ("/site-packages/", "/dist-packages/", "/lib/python3", "/zmqkernel/kernel/", "<frozen")
-"""Parts of file names that are not the user's own code."""
-
-_CELL = re.compile(r"^<ipython-input-(\d+)-\w+>$")
-_FRAME = re.compile(r'^  File "(.*)", line (\d+)', re.MULTILINE)
-
-
-class Death:
-    """How a kernel process ended. ``reason`` is one sentence without a full stop."""
-
-    def __init__(self, status: int, fault: str, log: str) -> None:
-        self.signal = signal.Signals(-status).name if status < 0 else ""
-        self.exit_code = status if status >= 0 else None
-        self.fault = fault
-        self.log = log
-        self.early = False
-        """It never got as far as serving a request."""
-
-    @property
-    def reason(self) -> str:
-        if self.signal:
-            words = SIGNAL_WORDS.get(self.signal, "ended by a signal")
-            return f"the kernel died: {words} ({self.signal})"
-        said = self.log.splitlines()[-1][:300] if self.early and self.log else ""
-        return f"the kernel ended with exit code {self.exit_code}" + (f" while it started: {said}" if said else "")
-
-    @property
-    def frames(self) -> list[tuple[str, str]]:
-        """(file, line) of the user's frames in faulthandler's text, innermost first."""
-        _, _, text = self.fault.partition("Current thread")
-        found: list[tuple[str, str]] = _FRAME.findall(text.partition("\n\n")[0])
-        users = [frame for frame in found if not any(part in frame[0] for part in NOT_USERS)]
-        return [(_CELL.sub(r"In [\1]", name), line) for name, line in users]
-
-    @property
-    def line(self) -> str:
-        """The innermost line of user code in faulthandler's text, as ``file:line``, or an empty string."""
-        return ":".join(self.frames[0]) if self.frames else ""
-
-    @property
-    def traceback(self) -> list[str]:
-        """What a person wants to see of the fault: the user's own lines, outermost first."""
-        if not self.frames:
-            return []
-        head = "Where the kernel died (most recent call last):"
-        return [head, *(f"  {name}, line {number}" for name, number in reversed(self.frames))]
+_WHOLE_GROUP = 4  # PIDFD_SIGNAL_PROCESS_GROUP of linux/pidfd.h
 
 
 class KernelProcess:
@@ -78,7 +25,6 @@ class KernelProcess:
 
     def __init__(self, argv: list[str], cwd: str, environment: dict[str, str], directory: Path) -> None:
         """Start ``argv``; its standard output and error append to ``fd1`` and ``fd2`` in ``directory``."""
-        self._directory = directory
         append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         actions = [
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
@@ -89,7 +35,7 @@ class KernelProcess:
         try:
             # subprocess takes as long to import as the supervisor has to lose; nobody else looks at our directory.
             os.chdir(cwd)
-            self.pid = os.posix_spawnp(
+            pid = os.posix_spawnp(
                 argv[0],
                 argv,
                 environment,
@@ -103,35 +49,128 @@ class KernelProcess:
             ) from None
         finally:
             os.chdir(back)
-        self.pidfd = os.pidfd_open(self.pid)
+        self._watch(pid, os.pidfd_open(pid), directory)
+
+    def _watch(self, pid: int, pidfd: int, directory: Path) -> None:
+        self.pid, self.pidfd = pid, pidfd
+        self.started = start_time(pid)
+        """In clock ticks since the machine started: with ``pid`` it names the process, whatever pids come again."""
+        self._directory = directory
+        self._killed = False
+        self._oom = OomEvidence(pid)
 
     def interrupt(self) -> None:
         """SIGINT to the whole group: a child that runs for the cell gets it as in a terminal."""
         self._signal(signal.SIGINT)
 
     def kill(self) -> None:
+        self._killed = True
         self._signal(signal.SIGKILL)
 
     def terminate(self) -> None:
         self._signal(signal.SIGTERM)
 
+    def look(self) -> None:
+        """Call it every few seconds: what the OOM killer did to others until now is not taken for the kernel's end."""
+        self._oom.look()
+
     def _signal(self, number: signal.Signals) -> None:
+        if self.pidfd < 0:
+            return  # it has been let go
         try:
-            os.killpg(self.pid, number)
+            try:
+                # Not by number: when the whole group has ended, that may be somebody else's by now.
+                signal.pidfd_send_signal(self.pidfd, number, None, _WHOLE_GROUP)
+            except OSError as error:
+                if error.errno != errno.EINVAL:
+                    raise
+                os.killpg(self.pid, number)  # Linux before 6.9
         except ProcessLookupError:
             pass  # it has ended just now: the pidfd tells
 
     def poll(self) -> Death | None:
         """How it ended, or None while it lives."""
         pid, status = os.waitpid(self.pid, os.WNOHANG)
-        if pid == 0:
-            return None
-        return Death(
-            os.waitstatus_to_exitcode(status), _tail(self._directory / "fault"), _tail(self._directory / "fd2")
-        )
+        return self._death(os.waitstatus_to_exitcode(status)) if pid else None
+
+    def _death(self, status: int | None) -> Death:
+        fault, log = tail(self._directory / "fault"), tail(self._directory / "fd2")
+        # Nobody is asked about an end that needs no explaining: the log of Linux may be long.
+        asked = not self._killed and status in (None, -signal.SIGKILL)
+        return Death(status, fault, log, self._oom.of_a_kill() if asked else None, self._killed)
 
     def close(self) -> None:
-        os.close(self.pidfd)
+        """Let go of the process; what is left of its group has to be killed before."""
+        if self.pidfd >= 0:
+            os.close(self.pidfd)
+            self.pidfd = -1
+
+
+class AdoptedProcess(KernelProcess):
+    """The kernel of a supervisor that died: the same face, though we are not its parent. :func:`adopt` finds it."""
+
+    def __init__(self, pid: int, directory: Path, started: int = 0) -> None:
+        """ProcessLookupError unless ``pid`` is a living kernel whose command line names ``directory / "kernel.json"``, and
+        which started at ``started`` (clock ticks, as in :attr:`started`; 0: any time)."""
+        pidfd = os.pidfd_open(pid)  # first: what is found out below is then of this process, or it has ended
+        if not _is_kernel(pid, str(directory / "kernel.json").encode(), started) or _has_ended(pidfd):
+            os.close(pidfd)
+            raise ProcessLookupError(f"process {pid} is not the kernel of {directory}")
+        self._watch(pid, pidfd, directory)
+
+    def poll(self) -> Death | None:
+        """How it ended, or None while it lives. Takes up to 0.2 s when nobody tells the status."""
+        return self._death(exit_status(self.pidfd, self.pid)) if _has_ended(self.pidfd) else None
+
+
+def adopt(directory: Path, pid: int = 0, started: int = 0) -> AdoptedProcess | None:
+    """The living kernel of a link directory: ``pid`` if that is it, else whoever is found in ``/proc``; None: there is none.
+
+    A process id alone decides nothing. A kernel in another pid namespace is not seen.
+    """
+    if pid and (known := _try(pid, directory, started)) is not None:
+        return known
+    found = (_try(candidate, directory, 0) for candidate in _named(directory))
+    return next((process for process in found if process is not None), None)
+
+
+def _try(pid: int, directory: Path, started: int) -> AdoptedProcess | None:
+    try:
+        return AdoptedProcess(pid, directory, started)
+    except OSError:
+        return None  # it has ended, or was never it
+
+
+def _is_kernel(pid: int, connection_file: bytes, started: int) -> bool:
+    fields = stat_fields(pid)
+    # The leader of a session: a child that user code forked has the same command line.
+    if not fields or fields[0] in ("Z", "X") or fields[3] != str(pid) or (started and int(fields[19]) != started):
+        return False
+    return _names(pid, connection_file)
+
+
+def _has_ended(pidfd: int) -> bool:
+    import select  # late: no kernel that we start waits for it
+
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _named(directory: Path) -> Iterator[int]:
+    """Processes whose command line names this link directory: the kernel, and children that user code forked."""
+    wanted = str(directory / "kernel.json").encode()
+    for name in os.listdir("/proc"):
+        if name.isdigit() and int(name) != os.getpid() and _names(int(name), wanted):
+            yield int(name)
+
+
+def _names(pid: int, argument: bytes) -> bool:
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return argument in file.read().split(b"\0")
+    except OSError:
+        return False  # it has ended meanwhile
 
 
 def check_python(python: str) -> None:
@@ -156,17 +195,16 @@ def check_python(python: str) -> None:
 def end_orphan(link: Path) -> None:
     """Kill the kernel that a supervisor which died has left: two kernels of one session would both think they are it.
 
-    The process is known by its command line, which names this session's link directory.
+    Children that user code forked go with it, also when they are all that is left.
     """
-    wanted = str(link / "kernel.json").encode()
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit() or int(entry.name) == os.getpid():
-            continue
+    for pid in _named(link):
+        fields = stat_fields(pid)
         try:
-            if wanted in (entry / "cmdline").read_bytes().split(b"\0"):
-                os.killpg(int(entry.name), signal.SIGKILL)
+            # The kernel leads a session and a group; what has moved to a group of its own is not ours to kill.
+            if fields and fields[2] == fields[3]:
+                os.killpg(int(fields[2]), signal.SIGKILL)
         except OSError:
-            continue  # it has ended meanwhile, or is another user's
+            continue  # it has ended meanwhile
 
 
 def own_argv(python: str, connection_file: Path, link: Path) -> list[str]:
@@ -209,7 +247,8 @@ def _kernel_dirs() -> list[Path]:
     return [folder / "kernels" for folder in (*explicit, Path(data), *shared)]
 
 
-def _tail(path: Path, size: int = 4096) -> str:
+def tail(path: Path, size: int = 4096) -> str:
+    """The end of a file of text, at most ``size`` bytes of it; empty when there is none."""
     try:
         with open(path, "rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - size))

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from ..paths import Session, write_private
-from ..protocol.errors import JournalDamaged
+from ..protocol.errors import JournalDamaged, ZmqKernelError
 
 
 class SessionRecord:
@@ -24,6 +24,13 @@ class SessionRecord:
         self.kernel = "zmqkernel"
         self.cwd = ""
         self.restart = True
+        self.owner = ""
+        """Who made the session, when that was a Jupyter kernel manager: a token (see ServeRequest)."""
+        self.adopted = 0
+        self.wanted = True
+        """There is a kernel, or there shall be one: not where only the journal is read."""
+        self.journal_size = self.journal_age = self.output_cap = 0.0
+        """Limits: bytes, days, bytes of one execution; 0: the usual ones."""
         self.connection_file = str(session.connection_file)
         self.supervisor_pid = 0
         self.kernel_pid = 0
@@ -37,6 +44,8 @@ class SessionRecord:
         self.unclean = False
         """The last end was no shutdown."""
         self.created = 0.0
+        self.crashed = False
+        """The last supervisor did not end on purpose. Known at the start only: not in the file."""
 
     @classmethod
     def open(cls, session: Session, settings: dict[str, str]) -> SessionRecord:
@@ -46,13 +55,15 @@ class SessionRecord:
         for key in ("python", "kernel", "cwd"):
             if settings.get(key):
                 setattr(record, key, settings[key])
+        for key in ("journal-size", "journal-age", "output-cap"):
+            if settings.get(key):
+                setattr(record, key.replace("-", "_"), _number(key, settings[key]))
         record.cwd = record.cwd or (record.project if Path(record.project).is_dir() else str(Path.home()))
-        record.restart = "no-restart" not in settings
+        # Whoever only takes over from one that died does not change how the session was started.
+        record.restart = "no-restart" not in settings and (record.restart or not record.created or record.closed)
         with_kernel = "no-kernel" not in settings
         if record.created and not record.closed:
-            record.unclean, record.reported = True, False
-            record.epoch_ends[str(record.epoch)] = _last_number(session)
-            record.epoch += 1
+            record.unclean, record.reported, record.crashed = True, False, True
         elif with_kernel:
             record.unclean = False
         record.created = record.created or time.time()
@@ -62,6 +73,8 @@ class SessionRecord:
     def _read(self, path: Path) -> None:
         try:
             fields = json.loads(path.read_bytes())
+            if not isinstance(fields, dict):
+                raise ValueError("it is no JSON object")
         except FileNotFoundError:
             return  # a new session
         except ValueError as error:
@@ -74,17 +87,27 @@ class SessionRecord:
                 f"{path} belongs to the session {fields.get('name')!r} of {fields.get('project')}",
                 hint="Move its directory away.",
             )
-        for key in self.__dict__.keys() & fields.keys() - {"connection_file"}:
+        for key in self.__dict__.keys() & fields.keys() - {"connection_file", "crashed"}:
             setattr(self, key, fields[key])
+
+    def begin_epoch(self, last: int) -> None:
+        """The journal ended at record ``last`` when it was opened. After a crash, and when it had more once, an epoch begins:
+        then numbers may come again, and who has seen the lost ones is told."""
+        if self.crashed or last < self.seq:
+            self.epoch_ends[str(self.epoch)] = last
+            self.epoch += 1
 
     def save(self, session: Session) -> None:
         """Replace the file."""
-        write_private(session.settings_file, json.dumps(self.__dict__, indent=1).encode() + b"\n")
+        write_private(
+            session.settings_file,
+            json.dumps({key: value for key, value in self.__dict__.items() if key != "crashed"}, indent=1).encode()
+            + b"\n",
+        )
 
 
-def _last_number(session: Session) -> int:
-    from .journal import Journal
-
-    journal = Journal(session.directory)
-    journal.close()
-    return journal.last
+def _number(key: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ZmqKernelError(f"--{key} wants a number, not {text!r}") from None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -13,63 +13,67 @@ from ..protocol import journal as format
 from ..protocol.errors import RemoteProtocolError
 from ..protocol.journal import Record
 from ..protocol.messages import (
-    Error,
-    ErrorReply,
-    ExecuteReply,
+    Header,
     InputRequest,
-    Metadata,
-    Ours,
     PendingInput,
     Position,
     Status,
     Stream,
 )
-from ..protocol.wire import EMPTY, Message, as_object, encode
+from ..protocol.wire import EMPTY, Message, as_object
 from .cursor import Epochs
 from .door import Door
+from .doors import Doors
 from .journal import Journal
-from .process import Death
-
-REMEMBERED = 10_000
-"""How many executions are remembered, to refuse a msg_id that comes again and to own late output."""
+from .link import Taken
+from .log import log
+from .recall import Execution, Recall, execution_of, read_one, remember
 
 UNANSWERED = 1000
-
-_metadata = msgspec.json.Decoder(Metadata).decode
-
-
-class Execution(msgspec.Struct, eq=False):
-    """An execute_request that was journaled."""
-
-    header: bytes
-    seq: int
-    sender: str
-    document: str
-    ours: bytes
+"""How many requests that run no code are waited for."""
+OUTPUT_CAP = 1 << 30
+"""Bytes of output of one execution that are kept."""
+CAPPED = frozenset({"stream", "display_data", "update_display_data", "execute_result"})
+NAMED = 1000
+"""Executions that a state record names, to refuse a msg_id that comes again."""
 
 
 class Pending(msgspec.Struct, eq=False):
-    """A request without an answer yet. ``channel`` is the door's; ``ours``: the reply goes by the journal alone."""
+    """A request without an answer yet. ``channel`` is the door's; ``ours``: the reply goes by the journal alone.
+
+    ``door`` is where the client stands; all of them when only the journal has told of it.
+    """
 
     channel: str
     idents: list[bytes]
     header: bytes
     msg_type: str
     ours: bool
+    door: Door | Doors
 
 
 class Relay:
     """Holds what is known about executions; every message of kernel and clients passes here once."""
 
-    def __init__(self, door: Door, journal: Journal, epochs: Epochs) -> None:
-        self.door = door
+    def __init__(self, doors: Doors, journal: Journal, epochs: Epochs, recall: Recall) -> None:
+        self.doors = doors
         self.journal = journal
         self.epochs = epochs
         self.state = "starting"
-        self.running = ""
+        self.running = recall.running
+        self.executions = recall.executions
+        self.held = recall.held
+        """Cells that waited when a kernel died, to the number of their record: kept until somebody says what to do."""
+        self.input = recall.input
+        self.answered = recall.answered
+        """The input_request that was answered last, and the answer when it was no password."""
         self.pending: OrderedDict[str, Pending] = OrderedDict()
-        self.executions: OrderedDict[str, Execution] = OrderedDict()
-        self.input: PendingInput | None = None
+        for msg_id in recall.pending:
+            self.pending[msg_id] = _recalled(self.executions[msg_id], doors)
+        self.generation = recall.generation
+        self.link: Callable[[], Taken | None] = no_link
+        """How far the kernel's output was taken: every record says so."""
+        self.cap = OUTPUT_CAP
         self._parent, self._parent_id = EMPTY, ""
         self.internal: dict[str, Any] = {}
         """msg_id of a request of the supervisor's own to the callable that gets the reply."""
@@ -93,7 +97,8 @@ class Relay:
         """Journal a message with the turn's commit."""
         known = self.executions.get(execution)
         document = known.document if known else ""
-        record = format.record_of(self.journal.next, time.time(), kind, message, execution, document)
+        link = self.link()
+        record = format.record_of(self.journal.next, time.time(), kind, message, execution, document, link)
         return self.journal.stage(record)
 
     def event(self, name: str, content: dict[str, Any], execution: str = "") -> None:
@@ -104,41 +109,65 @@ class Relay:
 
     def remember(self, message: Message, seq: int) -> Execution:
         """Note an execute_request that is journaled at ``seq``."""
-        try:
-            ours = _metadata(message.metadata_json).zmqkernel
-        except msgspec.MsgspecError:
-            ours = Ours()  # another client's metadata uses our key for something else: then it says nothing to us
-        header = message.header
-        sender = ours.sender or f"{header.username or 'somebody'} ({header.session[:8]})"
-        document = ours.origin.uri if ours.origin else ""
-        told = encode(Ours(execution=message.msg_id, sender=sender, origin=ours.origin))
-        known = Execution(header=message.header_json, seq=seq, sender=sender, document=document, ours=told)
-        self.executions[message.msg_id] = known
-        while len(self.executions) > REMEMBERED:
-            self.executions.popitem(last=False)
+        known = execution_of(message, seq)
+        remember(self.executions, message.msg_id, known)
         return known
 
-    def recall(self, record: Record) -> None:
-        """Take up what an old journal says."""
-        if record.kind == "submit":
-            message = record.message()
-            self.remember(message, record.seq)
-            self.pending[message.msg_id] = Pending("control", [], record.header, "execute_request", ours=True)
-        elif record.kind == "reply":
-            self.pending.pop(record.execution, None)
+    def read(self, seq: int) -> Record | None:
+        """The record with this number, if it is still there."""
+        return read_one(self.journal, seq)
 
-    def answer_orphans(self) -> None:
-        """Answer what was pending when the last supervisor died; its kernel is gone with it."""
-        for request in list(self.pending):
-            self.refuse(request, "the session's supervisor died, and its kernel was ended", [])
+    def note_state(self) -> None:
+        """The first record of a new segment: with it the next supervisor needs no older one."""
+        known = list(self.executions.items())[-NAMED:]
+        content = {
+            "pending": {key: self.executions[key].seq for key in self.unanswered()},
+            "held": self.held,
+            "known": {msg_id: one.seq for msg_id, one in known},
+            "input": self.input,
+            "answered": self.answered,
+            "running": self.running,
+            "link": self.link(),
+            "generation": self.generation,
+        }
+        self.event("state", content)
+
+    def unanswered(self) -> list[str]:
+        """The execute_requests that wait for their reply, oldest first."""
+        return [
+            key for key, one in self.pending.items() if one.msg_type == "execute_request" and key in self.executions
+        ]
+
+    def needed(self) -> int:
+        """The oldest record that must stay in the journal."""
+        seqs = [*self.held.values(), *(self.executions[key].seq for key in self.unanswered())]
+        return min(seqs, default=self.journal.next)
 
     # --- from the kernel -------------------------------------------------------------------------------------------
 
     def text(self, stream: str, execution: str, text: str) -> None:
         """Stream text that the kernel or its children wrote."""
+        if not self.skip(execution, len(text)):
+            self._say(stream, execution, text)
+
+    def _say(self, stream: str, execution: str, text: str) -> None:
         known = self.executions.get(execution)
-        message = self.door.wire.message("stream", Stream(stream, text), parent=known.header if known else EMPTY)
-        self._publish(message, execution, f".{stream}")
+        message = self.doors.wire.message("stream", Stream(stream, text), parent=known.header if known else EMPTY)
+        self.publish(message, execution, f".{stream}")
+
+    def skip(self, execution: str, size: int) -> bool:
+        """Count ``size`` more bytes of output; True when its execution has put out more than is kept."""
+        known = self.executions.get(execution)
+        if known is None:
+            return False
+        known.said += size
+        if known.said <= self.cap:
+            return False
+        if not known.cut:
+            cap = f"{self.cap / 1e9:.3g} GB" if self.cap >= 1e8 else f"{self.cap / 1e6:.3g} MB"
+            self._say("stderr", execution, f"\n[zmqkernel: this cell has put out {cap}; what follows is not kept]\n")
+        known.cut += size
+        return True
 
     def message(self, channel: str, message: Message) -> None:
         """A message of the kernel."""
@@ -146,7 +175,7 @@ class Relay:
             try:
                 parent = message.parent
             except RemoteProtocolError as error:
-                os.write(2, f"relay: {message.msg_type} of the kernel dropped: {error}\n".encode())
+                log(f"relay: {message.msg_type} of the kernel dropped: {error}")
                 return
             self._parent, self._parent_id = message.parent_json, parent.msg_id if parent else ""
         execution = self._parent_id
@@ -157,6 +186,11 @@ class Relay:
         else:
             self._reply(message, execution)
 
+    def is_cut(self, execution: str) -> bool:
+        """Has this execution put out more than is kept?"""
+        known = self.executions.get(execution)
+        return known is not None and known.cut > 0
+
     def _iopub(self, message: Message, execution: str) -> None:
         if message.msg_type == "iopub_welcome":
             return  # meant for the subscriber, which is this supervisor; the door welcomes its own
@@ -166,23 +200,32 @@ class Relay:
                 return
             self._note_status(state, execution)
             if execution not in self.executions and execution:
-                self.door.publish(message)  # of a completion or the like: nobody wants that in a journal
+                self.doors.publish(message)  # of a completion or the like: nobody wants that in a journal
                 return
-        self._publish(message, execution)
+        elif message.msg_type in CAPPED and self.skip(execution, _size(message)):
+            return
+        self.publish(message, execution)
 
     def _note_status(self, state: str, execution: str) -> None:
-        if execution in self.executions:
-            self.running = execution if state == "busy" else ""
-            self.state = state
-            if state == "idle" and self.input and self.input.execution == execution:
-                self.close_input()
+        known = self.executions.get(execution)
+        if known is None:
+            return
+        self.running = execution if state == "busy" else ""
+        self.state = state
+        if state != "idle":
+            return
+        if known.cut:
+            self.event("gap", {"reason": "cap", "bytes": known.cut, "cap": self.cap}, execution)
+            known.cut = 0
+        if self.input and self.input.execution == execution:
+            self.close_input()
 
-    def _publish(self, message: Message, execution: str, detail: str = "") -> None:
+    def publish(self, message: Message, execution: str, detail: str = "") -> None:
         record = self.stage("iopub", message, execution)
-        if self.door.has_subscribers:
-            self.door.publish(self._told(message, execution, record.seq), detail)
+        if self.doors.has_subscribers:
+            self.doors.publish(self.told(message, execution, record.seq), detail, record.seq)
 
-    def _told(self, message: Message, execution: str, seq: int) -> Message:
+    def told(self, message: Message, execution: str, seq: int) -> Message:
         """The message as plain clients see it, with our key in its metadata."""
         known = self.executions.get(execution)
         ours = f'"zmqkernel":{{"epoch":{self.epochs.current},"seq":{seq}'.encode()
@@ -206,27 +249,27 @@ class Relay:
             return
         pending = self.pending.pop(request, None)
         if pending is None:
-            os.write(2, f"relay: {message.msg_type} to nothing that is pending: {request}\n".encode())
+            log(f"relay: {message.msg_type} to nothing that is pending: {request}")
             return
         if pending.msg_type == "execute_request":
             record = self.stage("reply", message, request)
             if not pending.ours:
-                self._send_reply(pending, self._told(message, request, record.seq))
+                self.reply_to(pending, self.told(message, request, record.seq), record.seq)
             return
-        self._send_reply(pending, message)
+        self.reply_to(pending, message)
 
-    def _send_reply(self, pending: Pending, message: Message) -> None:
+    def reply_to(self, pending: Pending, message: Message, after: int = 0) -> None:
         message.idents = pending.idents
-        self.door.send(pending.channel, message)
+        pending.door.send(pending.channel, message, after)
 
     def _input_request(self, message: Message, execution: str) -> None:
         content = message.read(InputRequest)
-        self.stage("input", message, execution)
+        record = self.stage("input", message, execution)
         self.input = PendingInput(message.msg_id, execution, content.prompt, content.password)
         pending = self.pending.get(execution)
         if pending is not None and not pending.ours:
             message.idents = pending.idents
-            self.door.send("stdin", message)
+            pending.door.send("stdin", message, record.seq)
 
     def close_input(self) -> None:
         """The pending input() waits no longer, though nobody answered."""
@@ -234,62 +277,33 @@ class Relay:
             self.event("input_closed", {"request": self.input.request}, self.input.execution)
             self.input = None
 
-    # --- when there is no answer -----------------------------------------------------------------------------------
+    # --- state -------------------------------------------------------------------------------------------------------
 
-    def kernel_died(self, death: Death, expected: bool) -> None:
-        """Answer everything that is pending with the reason."""
-        where = f" at {death.line}" if death.line else ""
-        running = self.running
-        if not expected or self.pending:
-            self.event(
-                "kernel_died",
-                {
-                    "reason": death.reason,
-                    "signal": death.signal,
-                    "exit_code": death.exit_code,
-                    "expected": expected,
-                    "line": death.line,
-                    "fault": death.fault,
-                    "log": death.log,
-                },
-                running,
-            )
-        self.close_input()
-        for request in list(self.pending):
-            if not self.running and self.pending[request].msg_type == "execute_request":
-                self.running = running = request  # it died before it could say that it had begun
-            if expected:
-                turn = " before this cell's turn" if request != running else ""
-                reason = "the kernel was restarted or shut down" + turn
-            elif request == running:
-                reason = death.reason + where
-            else:
-                reason = f"not executed: {death.reason} before this cell's turn"
-            self.refuse(request, reason, death.traceback if request == running else [])
-        self.running = ""
-
-    def refuse(self, request: str, reason: str, detail: list[str]) -> None:
-        """Answer a pending request with an error of ename KernelDied."""
-        pending = self.pending.pop(request)
-        wire = self.door.wire
-        name = "KernelDied"
-        reply_type = pending.msg_type.removesuffix("_request") + "_reply"
-        if pending.msg_type != "execute_request":
-            self._send_reply(pending, wire.message(reply_type, ErrorReply(name, reason), parent=pending.header))
-            return
-        traceback = [*detail, f"{name}: {reason}"]
-        self._publish(wire.message("error", Error(name, reason, traceback), parent=pending.header), request)
-        content = ExecuteReply(status="error", ename=name, evalue=reason, traceback=traceback, execution_count=0)
-        reply = wire.message("execute_reply", content, parent=pending.header)
-        record = self.stage("reply", reply, request)
-        if not pending.ours:
-            self._send_reply(pending, self._told(reply, request, record.seq))
-        self._publish(wire.message("status", Status("idle"), parent=pending.header), request)
+    def tell(self, door: Door, text: str) -> None:
+        """Say something to those who stand at one door; it is no part of the session."""
+        door.publish(self.doors.wire.message("stream", Stream("stderr", text)))
 
     def set_state(self, state: str) -> None:
         """The session's own state changed: tell everybody."""
         self.state = state
-        self._publish(self.door.wire.message("status", Status(state)), "")
+        self.publish(self.doors.wire.message("status", Status(state)), "")
 
     def position(self, seq: int) -> Position:
         return Position(self.epochs.current, seq)
+
+
+def no_link() -> Taken | None:
+    return None
+
+
+def _recalled(execution: Execution, doors: Doors) -> Pending:
+    """Of a request that was pending when the last supervisor died. A client of ours reads the reply in the journal; a plain
+    one comes back with the identity that Jupyter's clients have: their header's session."""
+    header = msgspec.json.decode(execution.header, type=Header)
+    channel = "shell" if execution.plain else "control"
+    idents = [header.session.encode()]
+    return Pending(channel, idents, execution.header, "execute_request", not execution.plain, doors)
+
+
+def _size(message: Message) -> int:
+    return len(message.content_json) + sum(map(len, message.buffers))

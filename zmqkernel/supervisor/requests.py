@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
+from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from .. import __version__
 from ..protocol.errors import RemoteProtocolError
@@ -20,13 +20,20 @@ from ..protocol.messages import (
     LanguageInfo,
     OkReply,
     PendingInput,
+    ResumeReply,
+    ResumeRequest,
+    ServeRequest,
     ShutdownRequest,
     Status,
     Submitted,
     UnfollowRequest,
 )
-from ..protocol.wire import EMPTY, Message, encode
+from ..protocol.wire import EMPTY, Message, Wire, encode
 from .cursor import Cursor
+from .door import Door
+from .endings import refuse
+from .log import log
+from .recall import Execution
 from .relay import Pending, Relay
 
 COMMS = ("comm_open", "comm_msg", "comm_close")
@@ -34,6 +41,11 @@ SUBSHELLS = ("create_subshell_request", "delete_subshell_request", "list_subshel
 CONTROL = ("debug_request", "usage_request", *SUBSHELLS)
 """Requests that belong on the kernel's own control channel."""
 
+ONCE = frozenset({"interrupt_request", "shutdown_request", "answer_request", "resume_request"})
+"""Requests that would do harm when somebody sends them a second time; everything else asks, or is told apart otherwise."""
+OBEYED = 1000
+"""How many of them are remembered."""
+NO_KERNEL_REASON = "the session has no kernel; zmqkernel restart starts one"
 NO_KERNEL = KernelInfoReply(
     implementation="zmqkernel",
     implementation_version=__version__,
@@ -44,12 +56,21 @@ NO_KERNEL = KernelInfoReply(
 """The kernel_info_reply of a session in which no kernel has started yet: only its journal can be read."""
 
 
+class Asked(NamedTuple):
+    """A message, and where it came in."""
+
+    door: Door
+    channel: str
+    message: Message
+
+
 class Lifeline(Protocol):
     """What only the owner of the kernel process can do; the app."""
 
     def forward(self, channel: str, message: Message) -> None: ...
     def interrupt(self) -> None: ...
-    def shut_down(self, restart: bool, answer: Callable[[], None]) -> None: ...
+    def asked_to_end(self, door: Door, restart: bool, answer: Callable[[], None]) -> None: ...
+    def serve(self, wanted: ServeRequest) -> None: ...
     def describe(self) -> Any: ...
 
 
@@ -58,12 +79,13 @@ class Requests:
 
     def __init__(self, relay: Relay, cursor: Cursor, lifeline: Lifeline) -> None:
         self._relay = relay
-        self._door = relay.door
+        self._doors = relay.doors
+        self._obeyed: deque[str] = deque(maxlen=OBEYED)
         self._cursor = cursor
         self._lifeline = lifeline
         self._kernel_info = b""
-        self._waiting_for_info: list[tuple[str, Message]] = []
-        self._handlers: dict[str, Callable[[str, Message], None]] = {
+        self._waiting_for_info: list[Asked] = []
+        self._handlers: dict[str, Callable[[Asked], None]] = {
             "execute_request": self._execute,
             "kernel_info_request": self._info,
             "interrupt_request": self._interrupt,
@@ -74,61 +96,98 @@ class Requests:
             "unfollow_request": self._unfollow,
             "answer_request": self._answer,
             "session_info_request": self._session_info,
+            "resume_request": self._resume,
+            "serve_request": self._serve,
         }
 
-    def handle(self, channel: str, message: Message) -> None:
+    def handle(self, door: Door, channel: str, message: Message) -> None:
         """One message of a client. The one error boundary for what clients send."""
+        asked = Asked(door, channel, message)
         try:
-            self._handlers.get(message.msg_type, self._forward)(channel, message)
+            if message.msg_type in ONCE and self._is_repeated(message.msg_id):
+                raise RemoteProtocolError(f"{message.msg_id} was obeyed already")
+            self._handlers.get(message.msg_type, self._forward)(asked)
         except RemoteProtocolError as error:
-            os.write(2, f"requests: {message.msg_type} of {message.header.session[:8]}: {error}\n".encode())
+            log(f"requests: {message.msg_type} of {message.header.session[:8]}: {error}")
             if message.msg_type.endswith("_request"):
-                self._reply(channel, message, ErrorReply("RemoteProtocolError", str(error)))
+                self._reply(asked, ErrorReply("RemoteProtocolError", str(error)))
 
-    def _reply(self, channel: str, request: Message, content: Any, msg_type: str = "") -> None:
+    def _is_repeated(self, msg_id: str) -> bool:
+        if msg_id in self._obeyed:
+            return True
+        self._obeyed.append(msg_id)
+        return False
+
+    def _reply(self, asked: Asked, content: Any, msg_type: str = "", after: int = 0) -> None:
+        request = asked.message
         msg_type = msg_type or request.msg_type.removesuffix("_request") + "_reply"
-        reply = self._door.wire.message(msg_type, content, parent=request.header_json, idents=request.idents)
-        self._door.send(channel, reply)
+        reply = self._doors.wire.message(msg_type, content, parent=request.header_json, idents=request.idents)
+        asked.door.send(asked.channel, reply, after)
 
     # --- to the kernel -----------------------------------------------------------------------------------------------
 
-    def _execute(self, channel: str, message: Message) -> None:
-        relay = self._relay
-        known = relay.executions.get(message.msg_id)
+    def _execute(self, asked: Asked) -> None:
+        message = asked.message
+        known = self._relay.executions.get(message.msg_id)
         if known is None:
             message.read(ExecuteRequest)  # what no kernel could run is not journaled
-            # remember() before stage(): the record belongs to the document that the request names
-            known = relay.remember(message, relay.journal.next)
-            relay.stage("submit", message, message.msg_id)
-            self._pend(channel, message, ours=channel == "control")
-            if relay.state == "dead":
-                relay.refuse(message.msg_id, "the session has no kernel; zmqkernel restart starts one", [])
-            else:
-                self._lifeline.forward("shell", message)
-        if channel == "control":
-            self._reply(channel, message, Submitted(relay.position(known.seq)), "submitted")
+            known = self._submit(message, self._pending(asked, ours=asked.channel == "control"))
+        if asked.channel == "control":
+            self._reply(asked, Submitted(self._relay.position(known.seq)), "submitted", known.seq)
 
-    def _forward(self, channel: str, message: Message) -> None:
+    def _submit(self, message: Message, pending: Pending) -> Execution:
+        relay = self._relay
+        # remember() before stage(): the record belongs to the document that the request names
+        known = relay.remember(message, relay.journal.next)
+        relay.stage("submit", message, message.msg_id)
+        relay.pend(message.msg_id, pending)
+        if relay.state == "dead":
+            refuse(relay, message.msg_id, NO_KERNEL_REASON, [])
+        else:
+            self._lifeline.forward("shell", message)
+        return known
+
+    def _forward(self, asked: Asked) -> None:
+        message = asked.message
         if message.msg_type not in COMMS:
             if not message.msg_type.endswith("_request"):
                 raise RemoteProtocolError(f"a message of unknown type {message.msg_type!r}")
-            self._pend(channel, message, ours=False)
+            self._relay.pend(message.msg_id, self._pending(asked, ours=False))
             if self._relay.state == "dead":
-                self._relay.refuse(message.msg_id, "the session has no kernel; zmqkernel restart starts one", [])
+                refuse(self._relay, message.msg_id, NO_KERNEL_REASON, [])
                 return
         self._lifeline.forward("control" if message.msg_type in CONTROL else "shell", message)
 
-    def _pend(self, channel: str, message: Message, ours: bool) -> None:
-        pending = Pending(channel, message.idents, message.header_json, message.msg_type, ours)
-        self._relay.pend(message.msg_id, pending)
+    def _pending(self, asked: Asked, ours: bool) -> Pending:
+        message = asked.message
+        return Pending(asked.channel, message.idents, message.header_json, message.msg_type, ours, asked.door)
 
-    def _interrupt(self, channel: str, message: Message) -> None:
+    def _resume(self, asked: Asked) -> None:
+        relay, wanted = self._relay, asked.message.read(ResumeRequest)
+        chosen = [key for key in relay.held if not wanted.executions or key in wanted.executions]
+        if relay.state == "dead" and not wanted.drop:
+            raise RemoteProtocolError(NO_KERNEL_REASON)
+        done: dict[str, str] = {}
+        for old in chosen:
+            record = relay.read(relay.held.pop(old))
+            if wanted.drop or record is None:
+                done[old] = ""
+                continue
+            message = _again(record.message(), self._doors.wire)
+            done[old] = message.msg_id
+            self._submit(message, Pending("control", [], message.header_json, "execute_request", True, self._doors))
+        if done:
+            relay.event("dropped" if wanted.drop else "resumed", {"executions": done})
+        self._reply(asked, ResumeReply(done))
+
+    def _interrupt(self, asked: Asked) -> None:
         self._lifeline.interrupt()
-        self._reply(channel, message, OkReply())
+        self._reply(asked, OkReply())
 
-    def _shutdown(self, channel: str, message: Message) -> None:
-        restart = message.read(ShutdownRequest).restart
-        self._lifeline.shut_down(restart, lambda: self._reply(channel, message, {"status": "ok", "restart": restart}))
+    def _shutdown(self, asked: Asked) -> None:
+        restart = asked.message.read(ShutdownRequest).restart
+        done = {"status": "ok", "restart": restart}
+        self._lifeline.asked_to_end(asked.door, restart, lambda: self._reply(asked, done))
 
     # --- kernel_info: answered here, whatever the kernel does --------------------------------------------------------
 
@@ -141,65 +200,84 @@ class Requests:
     def answer_waiting(self) -> None:
         """Nobody needs to wait for the kernel any longer: it has spoken, or there is none."""
         waiting, self._waiting_for_info = self._waiting_for_info, []
-        for channel, request in waiting:
-            self._info(channel, request)
+        for asked in waiting:
+            self._info(asked)
 
-    def _info(self, channel: str, message: Message) -> None:
+    def _info(self, asked: Asked) -> None:
         if not self._kernel_info and self._relay.state != "dead":
-            self._waiting_for_info.append((channel, message))
+            self._waiting_for_info.append(asked)
             return
-        self._status("busy", message.header_json)
-        self._reply(channel, message, self._kernel_info or NO_KERNEL)
-        self._status("idle", message.header_json)
+        header = asked.message.header_json
+        self._status(asked.door, "busy", header)
+        self._reply(asked, self._kernel_info or NO_KERNEL)
+        self._status(asked.door, "idle", header)
         running = self._relay.executions.get(self._relay.running)
         if running is not None:
-            self._status("busy", running.header)  # a client that only looks at the last status must see the truth
+            # A client that only looks at the last status must see the truth.
+            self._status(asked.door, "busy", running.header)
 
-    def _status(self, state: str, parent: bytes) -> None:
-        self._door.publish(self._door.wire.message("status", Status(state), parent=parent))
+    def _status(self, door: Door, state: str, parent: bytes) -> None:
+        door.publish(self._doors.wire.message("status", Status(state), parent=parent))
 
     # --- stdin -------------------------------------------------------------------------------------------------------
 
-    def _input_reply(self, _channel: str, message: Message) -> None:
-        waits = self._relay.input
-        asked = self._relay.pending.get(waits.execution) if waits else None
-        if waits is None or asked is None or asked.idents[:1] != message.idents[:1]:
+    def _input_reply(self, asked: Asked) -> None:
+        message, waits = asked.message, self._relay.input
+        pending = self._relay.pending.get(waits.execution) if waits else None
+        if waits is None or pending is None or pending.idents[:1] != message.idents[:1]:
             raise RemoteProtocolError("an input_reply that nobody waits for")
         self._deliver(waits, message.read(InputReply).value)
 
-    def _answer(self, channel: str, message: Message) -> None:
-        content = message.read(AnswerRequest)
+    def _answer(self, asked: Asked) -> None:
+        content = asked.message.read(AnswerRequest)
         waits = self._relay.input
         if waits is None or waits.request != content.request:
-            self._reply(channel, message, ErrorReply("TooLate", "this input was answered or closed already"))
+            self._reply(asked, ErrorReply("TooLate", "this input was answered or closed already"))
             return
         self._deliver(waits, content.value)
-        self._reply(channel, message, OkReply())
+        self._reply(asked, OkReply())
 
     def _deliver(self, waits: PendingInput, value: str) -> None:
-        self._relay.input = None
-        wire = self._door.wire
-        answer = wire.message("input_reply", InputReply(value))
+        relay, wire = self._relay, self._doors.wire
+        relay.input = None
+        relay.answered = waits.request, "" if waits.password else value
+        # The parent says which question this answers: a kernel that was taken over may get it twice.
+        parent = encode({"msg_id": waits.request, "msg_type": "input_request"})
+        answer = wire.message("input_reply", InputReply(value), parent=parent)
         self._lifeline.forward("stdin", answer)
-        shown = answer if not waits.password else wire.message("input_reply", EMPTY, msg_id=answer.msg_id)
-        self._relay.stage("answer", shown, waits.execution)
+        shown = wire.message("input_reply", EMPTY, parent=parent, msg_id=answer.msg_id) if waits.password else answer
+        relay.stage("answer", shown, waits.execution)
 
     # --- ours --------------------------------------------------------------------------------------------------------
 
-    def _follow(self, channel: str, message: Message) -> None:
+    def _follow(self, asked: Asked) -> None:
+        message = asked.message
         ours = message.metadata.get("zmqkernel") or {}
         sender = str(ours.get("sender") or message.header.session[:8])
         wanted = message.read(FollowRequest)
         reply = self._cursor.follow(message.msg_id, message.idents[0], message.header_json, sender, wanted)
-        self._reply(channel, message, reply)
+        self._reply(asked, reply)
 
-    def _credit(self, _channel: str, message: Message) -> None:
-        content = message.read(FollowCredit)
-        self._cursor.credit(content.follow, message.idents[0], content.credit)
+    def _credit(self, asked: Asked) -> None:
+        content = asked.message.read(FollowCredit)
+        self._cursor.credit(content.follow, asked.message.idents[0], content.credit)
 
-    def _unfollow(self, channel: str, message: Message) -> None:
-        self._cursor.unfollow(message.read(UnfollowRequest).follow)
-        self._reply(channel, message, OkReply())
+    def _unfollow(self, asked: Asked) -> None:
+        self._cursor.unfollow(asked.message.read(UnfollowRequest).follow)
+        self._reply(asked, OkReply())
 
-    def _session_info(self, channel: str, message: Message) -> None:
-        self._reply(channel, message, self._lifeline.describe())
+    def _session_info(self, asked: Asked) -> None:
+        self._reply(asked, self._lifeline.describe())
+
+    def _serve(self, asked: Asked) -> None:
+        self._lifeline.serve(asked.message.read(ServeRequest))
+        self._reply(asked, OkReply())
+
+
+def _again(message: Message, wire: Wire) -> Message:
+    """The same cell as a new execution, of the same sender."""
+    metadata = message.metadata
+    ours: dict[str, Any] = metadata.setdefault("zmqkernel", {})
+    ours["resumed"] = message.msg_id
+    ours.setdefault("sender", f"{message.header.username or 'somebody'} ({message.header.session[:8]})")
+    return wire.message("execute_request", message.content_json, metadata=metadata, buffers=message.buffers)
