@@ -8,6 +8,7 @@ a list of what each has read.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import queue
 import sys
@@ -16,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from zmqkernel.client import AsyncClient
+from zmqkernel.client import AsyncClient, AsyncFollowing
 from zmqkernel.paths import Session
 
 SILENCE_SECONDS = 60.0
@@ -53,19 +54,26 @@ async def ours(session: Session, cells: int, ready: asyncio.Event, go: asyncio.E
         await client.info()
         ready.set()
         await go.wait()
-        last = 0
-        while True:
-            try:
-                record = await asyncio.wait_for(anext(following), SILENCE_SECONDS)
-            except (TimeoutError, StopAsyncIteration):
-                return found  # what it has is judged
-            found.numbers = found.numbers and record.seq == last + 1
-            last = record.seq
-            if record.kind == "iopub" and record.msg_type in ("stream", "display_data"):
-                found.add(record.msg_type, record.data)
-            cells -= record.kind == "reply"
-            if not cells:
-                return found
+        with contextlib.suppress(TimeoutError):  # then it has not read everything, and that is judged
+            async with asyncio.timeout(SILENCE_SECONDS) as limit:
+                await _read(following, cells, found, limit)
+    return found
+
+
+async def _read(following: AsyncFollowing, cells: int, into: Sum, limit: asyncio.Timeout) -> None:
+    clock = asyncio.get_running_loop().time
+    last, renew = 0, 0.0
+    async for record in following:
+        if clock() > renew:  # not for every one: there are a million
+            renew = clock() + 1
+            limit.reschedule(renew + SILENCE_SECONDS)
+        into.numbers = into.numbers and record.seq == last + 1
+        last = record.seq
+        if record.kind == "iopub" and record.msg_type in ("stream", "display_data"):
+            into.add(record.msg_type, record.data)
+        cells -= record.kind == "reply"
+        if not cells:
+            return
 
 
 async def many(session: Session, count: int, cells: int, stalled: bool) -> list[Sum]:

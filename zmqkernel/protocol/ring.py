@@ -205,7 +205,7 @@ class RingReader:
         self._header = memory[:HEADER]
         self._data = memory[HEADER:]
         self._size = _checked_size(self._words, self._data)
-        self.position = int(self._words[TAIL])
+        self.position: int = self._words[TAIL]
         """How far the ring was read: the kernel's output number."""
         self.after = after
         """Items that end here or before were journaled by another reader: they are not given again."""
@@ -213,7 +213,7 @@ class RingReader:
         """How many frames were read since the ring was made."""
         self.owner = b""
         """The execution that what the captured descriptors get belongs to: that of the last MARK."""
-        self._before_mark = self.position, b""
+        self._before_mark: tuple[int, bytes] = self.position, b""
         self._stream, self._execution = 0, b""
         for offset in NOTES:
             position, frames, stream, length, owner_length = _NOTE.unpack_from(memory, offset)
