@@ -66,7 +66,7 @@ class RingOutlet:
         self._patience = PATIENCE
         self._marked: tuple[bytes, int, int] = (b"", 0, 0)
         self._large = itertools.count(1)
-        self._files: deque[tuple[Path, int]] = deque()
+        self._large_files: deque[tuple[Path, int]] = deque()
         self._forked = self._immortal = False
         watch_forks(self)
 
@@ -201,13 +201,13 @@ class RingOutlet:
         except BaseException:
             path.unlink(missing_ok=True)  # nobody was told of it
             raise
-        self._files.append((path, size))
+        self._large_files.append((path, size))
 
     def _has_room_for_large(self) -> bool:
         """Large messages take hardly any room in the ring: their files are bounded as well. The reader removes them."""
-        while self._files and not self._files[0][0].exists():
-            self._files.popleft()
-        return sum(size for _, size in self._files) <= LARGE_WAITING
+        while self._large_files and not self._large_files[0][0].exists():
+            self._large_files.popleft()
+        return sum(size for _, size in self._large_files) <= LARGE_WAITING
 
     def _look(self, key: bytes) -> None:
         """Mark how far the descriptors' files have got, if they got further or belong to another cell from here on."""
