@@ -71,8 +71,12 @@ class LinkedKernel:
     def send(self, channel: str, msg_type: str, content: dict[str, Any] | None = None, **keys: Any) -> str:
         """Send a request; its msg_id."""
         message = self.wire.message(msg_type, content or {}, **keys)
-        self._sockets[channel].send_multipart(self.wire.pack(message))
+        self.forward(channel, message)
         return message.msg_id
+
+    def forward(self, channel: str, message: Message) -> None:
+        """Send a message as it is."""
+        self._sockets[channel].send_multipart(self.wire.pack(message))
 
     def execute(self, code: str, **keys: Any) -> str:
         return self.send("shell", "execute_request", {"code": code, "allow_stdin": True}, **keys)

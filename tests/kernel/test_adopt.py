@@ -43,12 +43,21 @@ def test_it_says_what_it_is_at(kernel: LinkedKernel) -> None:
     assert kernel.ask("adopt_request", {"pid": os.getpid()}) == idle
 
 
+def test_another_request_with_the_same_msg_id_is_executed(kernel: LinkedKernel) -> None:
+    """Two clients of one Jupyter kernel manager have one session, and both count their messages from 1."""
+    for text in ("one", "two"):
+        kernel.execute(f"print('{text}')", msg_id="same")
+    kernel.run("print('end')")
+    assert kernel.text() == "one\ntwo\nend\n"
+
+
 def test_a_request_that_is_sent_again_is_executed_and_answered_once(kernel: LinkedKernel) -> None:
+    same = kernel.wire.message("execute_request", {"code": "print('once')"}, msg_id="same")
     for _ in range(3):
-        kernel.execute("print('once')", msg_id="same")
+        kernel.forward("shell", same)
         kernel.connect()  # another supervisor
     kernel.reply("same")
-    kernel.execute("print('once')", msg_id="same")
+    kernel.forward("shell", same)
     kernel.run("print('end')")
     assert kernel.text() == "once\nend\n"
     assert len(kernel.messages("execute_reply", "same")) == 1

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from ..protocol.errors import RemoteProtocolError
-from ..protocol.messages import ErrorReply
+from ..protocol.messages import ErrorReply, Header
 from ..protocol.wire import EMPTY, Buffer, Message, Wire
 from . import log
 from .ownership import Owner, owner
@@ -99,7 +99,7 @@ class Kernel:
         elif route is None:
             log.say(f"dropped on {channel}: no handler for {msg_type!r}")
         elif route.lane == "main":
-            if msg_type == EXECUTE and not self._is_new(message.header.msg_id):
+            if msg_type == EXECUTE and not self._is_new(message.header):
                 log.say(f"dropped on {channel}: {message.header.msg_id} is here already")
                 return
             self.main.put(Request(channel, message, route))
@@ -108,11 +108,15 @@ class Kernel:
         else:
             self.serve(Request(channel, message, route))
 
-    def _is_new(self, msg_id: str) -> bool:
-        """Only execute_requests are sent again, and a slider's comm messages would soon have pushed all of them out."""
-        if msg_id in self._seen:
+    def _is_new(self, header: Header) -> bool:
+        """Only execute_requests are sent again, and a slider's comm messages would soon have pushed all of them out.
+
+        By the date as well: two clients of one Jupyter kernel manager have one session, and both count from 1.
+        """
+        key = header.msg_id + header.date
+        if key in self._seen:
             return False
-        self._seen[msg_id] = self._unanswered[msg_id] = None
+        self._seen[key] = self._unanswered[header.msg_id] = None
         if len(self._seen) > REMEMBERED:
             self._seen.popitem(last=False)
         return True

@@ -119,11 +119,11 @@ class Supervisor:
         return self._doors.stalled or self._journal.staged_bytes > STAGED
 
     def _turn(self, ready: set[Any]) -> bool:
+        for served in list(self._doors.served):
+            if served.pidfd in ready or served.given_up:  # what its manager was answered has left with the last turn
+                self._let_go(served)
         for door in list(self._doors.all):
             self._listen(door, ready)
-        for served in list(self._doors.served):
-            if served.pidfd in ready or served.given_up:
-                self._let_go(served)
         more = False
         if self._deaf:
             time.sleep(0.002)  # what the kernel has to say stays readable meanwhile: the poller would not wait
@@ -278,8 +278,13 @@ class Supervisor:
         """Pass a client's message to the kernel."""
         self._kernel.send(channel, message)
 
-    def interrupt(self) -> None:
-        """Interrupt the running cell, and nothing when none runs."""
+    def interrupt(self, door: Door) -> None:
+        """Interrupt the running cell, and nothing when none runs. A Jupyter kernel manager interrupts before it shuts down: where
+        the session is not its own, that is only for a cell that came in at its door."""
+        served = self._doors.served_at(door)
+        running = self._relay.pending.get(self._relay.running)
+        if served is not None and served.owner != self._record.owner and (running is None or running.door is not door):
+            return
         if self._relay.state == "busy":
             self._kernel.interrupt()
 

@@ -56,6 +56,8 @@ class Door:
             try:
                 socket.bind(info.endpoint(channel))
             except zmq.ZMQError as error:
+                for opened in (socket, *self.sockets.values()):
+                    opened.close(linger=0)
                 raise ZmqKernelError(
                     f"cannot listen on {info.endpoint(channel)}: {error}",
                     hint="Is the socket directory writable? ZMQKERNEL_SOCKET_DIR names another (a short path).",

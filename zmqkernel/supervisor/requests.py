@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 from .. import __version__
-from ..protocol.errors import RemoteProtocolError
+from ..protocol.errors import RemoteProtocolError, ZmqKernelError
 from ..protocol.messages import (
     FEATURES,
     AnswerRequest,
@@ -68,7 +68,7 @@ class Lifeline(Protocol):
     """What only the owner of the kernel process can do; the app."""
 
     def forward(self, channel: str, message: Message) -> None: ...
-    def interrupt(self) -> None: ...
+    def interrupt(self, door: Door) -> None: ...
     def asked_to_end(self, door: Door, restart: bool, answer: Callable[[], None]) -> None: ...
     def serve(self, wanted: ServeRequest) -> None: ...
     def describe(self) -> Any: ...
@@ -80,7 +80,7 @@ class Requests:
     def __init__(self, relay: Relay, cursor: Cursor, lifeline: Lifeline) -> None:
         self._relay = relay
         self._doors = relay.doors
-        self._obeyed: deque[str] = deque(maxlen=OBEYED)
+        self._obeyed: deque[bytes] = deque(maxlen=OBEYED)
         self._cursor = cursor
         self._lifeline = lifeline
         self._kernel_info = b""
@@ -104,18 +104,18 @@ class Requests:
         """One message of a client. The one error boundary for what clients send."""
         asked = Asked(door, channel, message)
         try:
-            if message.msg_type in ONCE and self._is_repeated(message.msg_id):
+            if message.msg_type in ONCE and self._is_repeated(message.header_json):
                 raise RemoteProtocolError(f"{message.msg_id} was obeyed already")
             self._handlers.get(message.msg_type, self._forward)(asked)
-        except RemoteProtocolError as error:
+        except ZmqKernelError as error:
             log(f"requests: {message.msg_type} of {message.header.session[:8]}: {error}")
             if message.msg_type.endswith("_request"):
-                self._reply(asked, ErrorReply("RemoteProtocolError", str(error)))
+                self._reply(asked, ErrorReply(type(error).__name__, str(error)))
 
-    def _is_repeated(self, msg_id: str) -> bool:
-        if msg_id in self._obeyed:
+    def _is_repeated(self, header: bytes) -> bool:
+        if header in self._obeyed:
             return True
-        self._obeyed.append(msg_id)
+        self._obeyed.append(header)
         return False
 
     def _reply(self, asked: Asked, content: Any, msg_type: str = "", after: int = 0) -> None:
@@ -129,7 +129,8 @@ class Requests:
     def _execute(self, asked: Asked) -> None:
         message = asked.message
         known = self._relay.executions.get(message.msg_id)
-        if known is None:
+        # Two clients of one Jupyter kernel manager have one session, and both count their messages from 1: theirs is new.
+        if known is None or (asked.channel == "shell" and known.header != message.header_json):
             message.read(ExecuteRequest)  # what no kernel could run is not journaled
             known = self._submit(message, self._pending(asked, ours=asked.channel == "control"))
         if asked.channel == "control":
@@ -181,7 +182,7 @@ class Requests:
         self._reply(asked, ResumeReply(done))
 
     def _interrupt(self, asked: Asked) -> None:
-        self._lifeline.interrupt()
+        self._lifeline.interrupt(asked.door)
         self._reply(asked, OkReply())
 
     def _shutdown(self, asked: Asked) -> None:
