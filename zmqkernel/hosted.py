@@ -202,10 +202,10 @@ class Host:
         try:
             supervisor = None if self._watch.leaving else self._serve(created)
         except ZmqKernelError:
-            if created and self._place.ephemeral:
+            if created:
                 self._end()
             raise
-        if supervisor is None and created and self._place.ephemeral:
+        if supervisor is None and created:
             self._end()
         while supervisor is not None and not self._watch.leaving:
             ended = self._watch.wait(supervisor)
@@ -279,7 +279,7 @@ class Host:
             _say(f"cannot interrupt: {error}")
 
     def _end(self) -> None:
-        """End a session that nobody could find again."""
+        """End the session that was started for nothing."""
         try:
             with Client.connect(self._place.session, start=False, sender=SENDER) as client:
                 client.shutdown()

@@ -196,9 +196,9 @@ def test_output_beyond_the_cap_is_not_kept_and_that_is_said() -> None:
 
 def test_what_did_not_reach_the_kernel_is_sent_again_and_nothing_else() -> None:
     relay, _, _ = new()
-    running, queued, lost = (submit(relay, code) for code in ("1", "2", "3"))
+    running, queued, lost, new_one = (submit(relay, code) for code in ("1", "2", "3", "4"))
     sent: list[tuple[str, Message]] = []
-    reconcile(relay, AdoptReply(running, [queued]), lambda channel, message: sent.append((channel, message)))
+    reconcile(relay, AdoptReply(running, [queued]), {new_one}, lambda channel, message: sent.append((channel, message)))
     assert [(channel, message.msg_id) for channel, message in sent] == [("shell", lost)]
     assert (relay.state, relay.running) == ("busy", running)
 
@@ -208,11 +208,11 @@ def test_an_answer_that_did_not_reach_the_kernel_is_sent_again_but_no_password()
     running = submit(relay, "input()")
     sent: list[Message] = []
     relay.answered = "question", "blue"
-    reconcile(relay, AdoptReply(running, [], "question"), lambda _, message: sent.append(message))
+    reconcile(relay, AdoptReply(running, [], "question"), set(), lambda _, message: sent.append(message))
     assert sent[0].content == {"value": "blue"}
     assert json.loads(sent[0].parent_json)["msg_id"] == "question"
     relay.answered = "question", ""
-    reconcile(relay, AdoptReply(running, [], "question"), lambda _, message: sent.append(message))
+    reconcile(relay, AdoptReply(running, [], "question"), set(), lambda _, message: sent.append(message))
     assert len(sent) == 1
     assert relay.input == PendingInput("question", running, "Password: ", True)
     assert types(journal)[-1] == "input input_request"

@@ -6,6 +6,7 @@ import math
 import os
 import signal
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -87,6 +88,7 @@ class Supervisor:
         self._regular_due = time.monotonic() + 1.0  # nothing of it is for a client that waits for the door
         self._frugal = False
         self._trouble = ""
+        self._forwards: deque[tuple[int, str, Message]] = deque()
         self._started, self._started_monotonic = time.time(), time.monotonic()
         self._open(recall)
 
@@ -161,6 +163,9 @@ class Supervisor:
             self._say_trouble()
         if written:
             self._kernel.confirm()
+        while self._forwards and self._forwards[0][0] <= self._journal.last:
+            _, channel, message = self._forwards.popleft()
+            self._kernel.send(channel, message)
         self._doors.flush(self._journal.last)
         return written
 
@@ -271,12 +276,18 @@ class Supervisor:
         self._context.term()
         remove_tree(self._session.sockets)
         remove_tree(self._session.link_dir)
+        if self._record.ephemeral and self._record.closed:
+            remove_tree(self._session.directory)
 
     # --- Lifeline: what requests ask of the kernel's owner -----------------------------------------------------------
 
-    def forward(self, channel: str, message: Message) -> None:
-        """Pass a client's message to the kernel."""
-        self._kernel.send(channel, message)
+    def forward(self, channel: str, message: Message, after: int = 0) -> None:
+        """Pass a client's message to the kernel when the journal has record ``after``: what a kernel is asked must not be
+        unknown to the next supervisor."""
+        if after:
+            self._forwards.append((after, channel, message))
+        else:
+            self._kernel.send(channel, message)
 
     def interrupt(self, door: Door) -> None:
         """Interrupt the running cell, and nothing when none runs. A Jupyter kernel manager interrupts before it shuts down: where
@@ -334,7 +345,7 @@ class Supervisor:
         """Open a door for a Jupyter kernel manager."""
         self._doors.serve(wanted)
         if wanted.created and not self._record.owner:
-            self._record.owner = wanted.owner
+            self._record.owner, self._record.ephemeral = wanted.owner, wanted.ephemeral
             self._save()
 
     def asked_to_end(self, door: Door, restart: bool, answer: Callable[[], None]) -> None:

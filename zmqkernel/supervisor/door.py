@@ -18,6 +18,7 @@ from ..protocol.messages import ErrorReply, IopubWelcome
 from ..protocol.wire import DELIMITER, MAX_JSON, Buffer, Message, Wire, as_object
 from .frames import receive_frames, send_frames
 from .log import log
+from .pieces import Piece, Pieces
 
 REQUESTS = ("control", "shell", "stdin")
 """The channels on which clients send, in the order in which a turn reads them."""
@@ -66,6 +67,7 @@ class Door:
         self._queue: list[tuple[int, str, list[Buffer]]] = []
         self._late: deque[tuple[float, str, list[Buffer]]] = deque()
         self._publisher = Publisher(self.sockets["iopub"])
+        self._pieces = Pieces()
 
     @property
     def stalled(self) -> bool:
@@ -77,7 +79,7 @@ class Door:
         """Seconds until :meth:`flush` should try again."""
         if self._publisher.waits:
             return 0.002  # ZeroMQ does not say when a subscriber has made room
-        return 0.05 if self._late else 3600.0
+        return min(0.05 if self._late else 3600.0, self._pieces.patience)
 
     @property
     def has_subscribers(self) -> bool:
@@ -118,14 +120,25 @@ class Door:
 
     def send(self, channel: str, message: Message, after: int = 0) -> None:
         """Queue a message to the identities it carries; it leaves when the journal has record ``after``."""
+        self._publish(self._pieces.take())
         self._queue.append((after, channel, self.wire.pack(message)))
 
     def publish(self, message: Message, detail: str = "", after: int = 0) -> None:
         """Queue an iopub message (nothing happens without subscribers)."""
         if not self.has_subscribers:
             return
-        topic = f"kernel.{self.wire.session}.{message.msg_type}{detail}".encode()
-        self._queue.append((after, "iopub", [topic, *self.wire.pack(message)]))
+        piece = Piece(message, detail, after)
+        if message.msg_type == "stream":
+            self._publish(self._pieces.add(piece))
+        else:
+            self._publish(self._pieces.take())
+            self._publish(piece)
+
+    def _publish(self, piece: Piece | None) -> None:
+        if piece is None:
+            return
+        topic = f"kernel.{self.wire.session}.{piece.message.msg_type}{piece.detail}".encode()
+        self._queue.append((piece.after, "iopub", [topic, *self.wire.pack(piece.message)]))
 
     def page(self, message: Message) -> bool:
         """Send a page of the journal now; False when its follower is gone."""
@@ -133,6 +146,8 @@ class Door:
 
     def flush(self, last: int) -> None:
         """Send what is queued and needs no record beyond number ``last``."""
+        if not self._pieces.patience:
+            self._publish(self._pieces.take())
         queue, self._queue = self._queue, []
         for entry in queue:
             after, channel, frames = entry

@@ -25,8 +25,8 @@ def kernel_died(relay: Relay, death: Death, expected: bool, exact: bool) -> None
 
     ``exact``: the kernel says at once when it begins a cell, so one that has not begun was certainly not executed.
     """
-    if not expected or relay.pending:
-        relay.event("kernel_died", _told_of(death, expected), relay.running)
+    relay.event("kernel_died", _told_of(death, expected), relay.running)
+    relay.buried, relay.generation = relay.generation, 0
     relay.close_input()
     waiting = relay.unanswered()
     if not relay.running and not exact and waiting:
@@ -60,10 +60,10 @@ def refuse(relay: Relay, request: str, reason: str, detail: list[str]) -> None:
     relay.publish(wire.message("status", Status("idle"), parent=pending.header), request)
 
 
-def reconcile(relay: Relay, kernel: AdoptReply, send: Callable[[str, Message], None]) -> None:
-    """The kernel that was taken over has said what it is at: send again what did not reach it."""
+def reconcile(relay: Relay, kernel: AdoptReply, new: set[str], send: Callable[[str, Message], None]) -> None:
+    """The kernel that was taken over has said what it is at: send again what did not reach it; ``new`` has yet to be sent."""
     for request in relay.unanswered():
-        if request not in (kernel.running, *kernel.queued):
+        if request not in (kernel.running, *kernel.queued, *new):
             record = relay.read(relay.executions[request].seq)
             if record is not None:
                 send("shell", record.message())

@@ -44,6 +44,7 @@ class Kernel:
         self._process: KernelProcess | None = None
         self._link: RingLink | SocketLink | None = None
         self._text = b""
+        self._is_new = True
         self._waiting: list[tuple[str, Any]] = []
         self._mode = "signal"
         self._reconciling = self._is_broken = self._has_remains = False
@@ -91,7 +92,7 @@ class Kernel:
 
     def spawn(self) -> None:
         """Start a kernel process; :meth:`attach` connects to it. ZmqKernelError when it cannot be started."""
-        self.wanted, self.taken_over = True, False
+        self.wanted, self.taken_over, self._is_new = True, False, True
         self.generation += 1
         key = os.urandom(32).hex()
         link_dir = self._session.link_dir
@@ -131,7 +132,9 @@ class Kernel:
         """Give the lifeline the loop it lives in, and connect to the kernel if there is one."""
         self._context, self._poller, self._relay, self._on_info = context, poller, relay, on_info
         self._recall = recall
-        if not self.taken_over:
+        # A kernel that the journal does not know was only just started when the supervisor died: it was asked nothing yet.
+        self._is_new = not self.taken_over or self.generation != recall.generation
+        if self._is_new:
             from .remains import bury
 
             bury(self._session, context, relay, recall, exact=self._settings.kernel == OWN)
@@ -148,7 +151,7 @@ class Kernel:
         assert self._process is not None
         info = ConnectionInfo.decode(self._text)
         wire = Wire(info.key, os.urandom(8).hex(), "supervisor")
-        taken = self._recall.link if self.taken_over else None
+        taken = None if self._is_new else self._recall.link
         if self._settings.kernel == OWN:
             self._link = RingLink(self._context, info, wire, self._session.link_dir, taken)
         else:
@@ -158,7 +161,7 @@ class Kernel:
         self._relay.link = self._link.taken
         self._relay.generation = self.generation
         told = {"pid": self._process.pid, "generation": self.generation, "kernel_name": self._settings.kernel}
-        if self.taken_over:
+        if not self._is_new:
             self._relay.event("adopted", told)
             self._relay.state = "busy" if self._relay.running else "idle"
         else:
@@ -170,7 +173,7 @@ class Kernel:
         if self.taken_over and self._settings.kernel == OWN:
             self._ask("adopt_request", AdoptRequest(os.getpid()), self._reconcile)
             self._reconciling = True
-        elif self.taken_over:
+        elif not self._is_new:
             self._relay.event(
                 "gap", {"reason": "unknown", "why": "the supervisor died; this kernel keeps nothing for the next"}
             )
@@ -182,7 +185,8 @@ class Kernel:
 
         self._reconciling = False
         assert self._link is not None
-        reconcile(self._relay, reply.read(AdoptReply), self._link.send)
+        new = {message.msg_id for _, message in self._waiting}
+        reconcile(self._relay, reply.read(AdoptReply), new, self._link.send)
         self._send_waiting()
 
     def _send_waiting(self) -> None:
@@ -206,7 +210,7 @@ class Kernel:
         self._was_ready = True
         if self._relay.state == "starting":
             self._relay.set_state("idle")
-        if self.taken_over and self._settings.kernel != OWN:
+        if not self._is_new and self._settings.kernel != OWN:
             from .endings import lose
 
             lose(self._relay)  # it has answered on shell: what was sent there before is done, and its reply gone

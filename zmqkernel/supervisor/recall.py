@@ -75,6 +75,9 @@ class Recall:
         self.link: tuple[int, int, int] | None = None
         """How far the output of the kernel of now was journaled."""
         self.generation = 0
+        """Of the kernel that lived when the last supervisor died; 0: none did."""
+        self.buried = 0
+        """Of the kernel that died last: everything that it has said is journaled."""
 
     def see(self, record: Record) -> None:
         """Take up one record."""
@@ -124,14 +127,18 @@ class Recall:
         self.answered = tuple(content["answered"])
         self.running = content["running"]
         self.link = tuple(content["link"]) if content["link"] else None
-        self.generation = content["generation"]
+        self.generation, self.buried = content["generation"], content["buried"]
 
     def _kernel_started(self, content: dict[str, Any]) -> None:
         self.generation = content["generation"]
         self.link, self.input, self.running = None, None, ""
 
     def _kernel_died(self, _content: dict[str, Any]) -> None:
+        self._close({})
         self.input, self.running = None, ""
+
+    def _close(self, _content: dict[str, Any]) -> None:
+        self.buried, self.generation, self.link = self.generation, 0, None
 
     def _input_closed(self, _content: dict[str, Any]) -> None:
         self.input = None

@@ -26,6 +26,8 @@ class SessionRecord:
         self.restart = True
         self.owner = ""
         """Who made the session, when that was a Jupyter kernel manager: a token (see ServeRequest)."""
+        self.ephemeral = False
+        """Made for one run of a Jupyter kernel manager: nothing of it stays when it ends in order."""
         self.adopted = 0
         self.wanted = True
         """There is a kernel, or there shall be one: not where only the journal is read."""
@@ -66,6 +68,7 @@ class SessionRecord:
             record.unclean, record.reported, record.crashed = True, False, True
         elif with_kernel:
             record.unclean = False
+            record.owner = ""  # whoever starts it now: a kernel manager says so when it asks to be served
         record.created = record.created or time.time()
         record.closed = record.closed and not with_kernel
         return record

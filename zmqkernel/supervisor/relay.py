@@ -70,7 +70,8 @@ class Relay:
         self.pending: OrderedDict[str, Pending] = OrderedDict()
         for msg_id in recall.pending:
             self.pending[msg_id] = _recalled(self.executions[msg_id], doors)
-        self.generation = recall.generation
+        self.generation, self.buried = recall.generation, recall.buried
+        """Of the kernel of now, and of the one that died last; 0: none."""
         self.link: Callable[[], Taken | None] = no_link
         """How far the kernel's output was taken: every record says so."""
         self.cap = OUTPUT_CAP
@@ -129,6 +130,7 @@ class Relay:
             "running": self.running,
             "link": self.link(),
             "generation": self.generation,
+            "buried": self.buried,
         }
         self.event("state", content)
 

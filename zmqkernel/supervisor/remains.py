@@ -29,8 +29,9 @@ def bury(session: Session, context: Any, relay: Relay, recall: Recall, exact: bo
     for directory in remains(session.directory):
         death = Death(None, tail(directory / "fault"), tail(directory / "fd2"))
         if (directory / "ring").exists():
-            known = generation_of(_read(directory / "kernel.json")) == recall.generation
-            _drain(directory, context, relay, recall.link if known else None)
+            generation = generation_of(_read(directory / "kernel.json"))
+            if generation != recall.buried:
+                _drain(directory, context, relay, recall.link if generation == recall.generation else None)
     if death is None and relay.pending:
         death = Death(None, "", "")  # after a reboot, or when somebody has cleaned up
     if death is not None:

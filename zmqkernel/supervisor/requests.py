@@ -67,7 +67,7 @@ class Asked(NamedTuple):
 class Lifeline(Protocol):
     """What only the owner of the kernel process can do; the app."""
 
-    def forward(self, channel: str, message: Message) -> None: ...
+    def forward(self, channel: str, message: Message, after: int = 0) -> None: ...
     def interrupt(self, door: Door) -> None: ...
     def asked_to_end(self, door: Door, restart: bool, answer: Callable[[], None]) -> None: ...
     def serve(self, wanted: ServeRequest) -> None: ...
@@ -129,8 +129,12 @@ class Requests:
     def _execute(self, asked: Asked) -> None:
         message = asked.message
         known = self._relay.executions.get(message.msg_id)
-        # Two clients of one Jupyter kernel manager have one session, and both count their messages from 1: theirs is new.
-        if known is None or (asked.channel == "shell" and known.header != message.header_json):
+        if known is not None and asked.channel == "shell" and known.header != message.header_json:
+            # Two clients of one Jupyter kernel manager have one session, and both count their messages from 1.
+            if message.msg_id in self._relay.pending:
+                raise RemoteProtocolError(f"another message with the msg_id {message.msg_id} is being executed")
+            known = None
+        if known is None:
             message.read(ExecuteRequest)  # what no kernel could run is not journaled
             known = self._submit(message, self._pending(asked, ours=asked.channel == "control"))
         if asked.channel == "control":
@@ -145,7 +149,7 @@ class Requests:
         if relay.state == "dead":
             refuse(relay, message.msg_id, NO_KERNEL_REASON, [])
         else:
-            self._lifeline.forward("shell", message)
+            self._lifeline.forward("shell", message, known.seq)
         return known
 
     def _forward(self, asked: Asked) -> None:
@@ -157,7 +161,9 @@ class Requests:
             if self._relay.state == "dead":
                 refuse(self._relay, message.msg_id, NO_KERNEL_REASON, [])
                 return
-        self._lifeline.forward("control" if message.msg_type in CONTROL else "shell", message)
+        # A comm message must not overtake the cell before it; a completion may.
+        after = self._relay.journal.next - 1 if message.msg_type in COMMS else 0
+        self._lifeline.forward("control" if message.msg_type in CONTROL else "shell", message, after)
 
     def _pending(self, asked: Asked, ours: bool) -> Pending:
         message = asked.message
