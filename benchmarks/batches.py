@@ -6,6 +6,7 @@ import argparse
 import datetime
 import json
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,11 @@ class Batch:
 
     def evidence(self, name: str, data: dict[str, Any]) -> Path:
         """Write out what shows that a promise was broken; returns where."""
-        folder = Path(f"{self.path}.evidence") if self.path else Path.cwd() / f"{self.benchmark}.evidence"
+        folder = (
+            Path(f"{self.path}.evidence")
+            if self.path
+            else Path(tempfile.gettempdir()) / f"zmqkernel-{self.benchmark}.evidence"
+        )
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{self.name}-{name}.json"
         path.write_text(json.dumps(data, indent=1, default=repr) + "\n")

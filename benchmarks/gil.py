@@ -37,21 +37,22 @@ WAYS = ("waits", "computes")
 
 def hold(way: str, seconds: float) -> None:
     """Runs in the kernel: hold the GIL in one call in C that no signal ends."""
-    print(READY, flush=True)
     if way == "computes":
         # ``sum`` of an iterator in C runs no bytecode, so it looks neither at signals nor at who wants the GIL.
         count, took = 1_000_000, 0.0
         while took < 0.2:
             count *= 2
-            begun = time.monotonic()
+            begun = time.thread_time()  # of the processor: others may be busy, and then it only takes longer
             sum(itertools.repeat(1, count))
-            took = time.monotonic() - begun
+            took = time.thread_time() - begun
+        print(READY, flush=True)
         sum(itertools.repeat(1, int(count * seconds / took)))
         return
     library = ctypes.PyDLL(None)
     mutex = ctypes.create_string_buffer(64)  # zeros: a mutex that is free
     library.pthread_mutex_lock(mutex)
     until = (ctypes.c_long * 2)(int(time.time() + seconds), 0)
+    print(READY, flush=True)
     library.pthread_mutex_timedlock(mutex, until)  # we have it already; unlike sleep(3) a signal does not end this
 
 
@@ -108,7 +109,7 @@ def begin_hold(asker: Asker, way: str, seconds: float) -> Execution:
     run = asker.client.execute(f"import benchmarks.gil\nbenchmarks.gil.hold({way!r}, {seconds})")
     while (output := run.next(60.0)) is not None:
         if output.msg_type == "stream" and READY in output.content["text"]:
-            time.sleep(0.7 if way == "computes" else 0.1)  # until the long call has begun
+            time.sleep(0.1)  # until the long call has begun
             return run
     raise RuntimeError(f"the cell did not begin: {run.reply}")
 
@@ -123,10 +124,15 @@ def play(asker: Asker, way: str, seconds: float, samples: dict[str, dict[str, li
     begun = time.monotonic()
     end = begun + seconds * 0.7  # well before the call is over
     while time.monotonic() < end:
-        asker.ask(samples[way])
+        asked: dict[str, list[float]] = defaultdict(list)
+        asker.ask(asked)
+        if run.done:  # asked too late, perhaps: these do not count
+            break
+        for name, values in asked.items():
+            samples[way][name] += values
         time.sleep(0.05)
-    if run.done:
-        raise RuntimeError("the call in C was over before the questions were")
+    if time.monotonic() - begun < seconds / 3:
+        raise RuntimeError(f"the call in C was over too soon: {run.wait(10.0)}")
     run.wait(300.0)
     return time.monotonic() - begun
 

@@ -27,6 +27,8 @@ STOP, EXIT, ABORT, NULL = 1, 2, 3, 4
 
 MOST = 400_000
 """Most pieces of output of one cell."""
+MOST_LARGE = 1000
+"""The same for large ones: they are on the disk twice, and more while nobody takes them."""
 LARGE = 600_000
 """Characters in a large display_data."""
 CHILD_EVERY = 40
@@ -85,7 +87,7 @@ class Cell:
         """Messages that are larger than the shared memory takes."""
         from IPython.display import display
 
-        for i in range(MOST):
+        for i in range(MOST_LARGE):
             display({"text/plain": f"<{self._number}d{i}>", "image/png": chr(65 + i % 26) * LARGE}, raw=True)
             self._words[_AT["d"]] = i + 1
             if self._words[COMMAND]:

@@ -54,15 +54,26 @@ class Place:
         discovery.start(session, cwd=str(self.project))
         return session
 
+    def owns(self, pid: int) -> bool:
+        """Was this process started with this home? OSError when it is gone: a number that was read from a file may be
+        another's by now."""
+        return f"HOME={self.home}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+
+    def kill(self, pid: int) -> bool:
+        """SIGKILL, if it is one of ours and still there."""
+        try:
+            return self.owns(pid) and kill(pid)
+        except OSError:
+            return False
+
     def processes(self) -> dict[int, str]:
         """Process id and command line of everything that was started with this home, but not us."""
-        mark = f"HOME={self.home}".encode()
         found: dict[int, str] = {}
         for folder in Path("/proc").iterdir():
             if not folder.name.isdigit() or int(folder.name) == os.getpid():
                 continue
             with contextlib.suppress(OSError):  # gone since the listing, or another user's
-                if mark in (folder / "environ").read_bytes().split(b"\0"):
+                if self.owns(int(folder.name)):
                     command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
                     found[int(folder.name)] = command
         return found

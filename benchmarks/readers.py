@@ -20,7 +20,7 @@ from typing import Any
 from zmqkernel.client import AsyncClient, AsyncFollowing
 from zmqkernel.paths import Session
 
-SILENCE_SECONDS = 60.0
+SILENCE_SECONDS = 300.0
 """After so long without a message a reader gives up, and says what it has."""
 
 
@@ -92,7 +92,7 @@ async def many(session: Session, count: int, cells: int, stalled: bool) -> list[
 
 def plain(session: Session, cells: int) -> list[Sum]:
     """A client as others write it."""
-    from jupyter_client.blocking import BlockingKernelClient
+    from jupyter_client.blocking.client import BlockingKernelClient
 
     found = Sum()
     client = BlockingKernelClient(connection_file=str(session.connection_file))

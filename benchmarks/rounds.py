@@ -69,7 +69,7 @@ class Player:
         self.session: Session = place.session(name)
         self.ground = Ground(place.home / f"ground-{name}")
         self.client = Client.connect(self.session, sender="benchmark", timeout=patience)
-        self.begin = Position()
+        self.begin = self._end = Position()
         self.witness = Witness(self.session, place.home / f"notes-{name}", self.begin)
         self._place = place
         self._name = name
@@ -337,11 +337,14 @@ class Player:
             time.sleep(0.005)
 
     def close(self) -> None:
-        """Leave; the place ends the session."""
+        """Leave, and end the session: one that is broken may be very busy. What comes back of it the place ends."""
         self.witness.kill()
         if self._visitor:
             self._visitor.kill()
         self.client.close()
+        written = json.loads(self.session.settings_file.read_bytes())
+        for key in ("supervisor_pid", "kernel_pid"):
+            self._place.kill(int(written.get(key) or 0))
 
 
 def _short(record: Record) -> list[object]:

@@ -36,7 +36,7 @@ def ours(session: Session) -> None:
 
 def plain(session: Session) -> None:
     """As others write it. TimeoutError when nobody answers."""
-    from jupyter_client.blocking import BlockingKernelClient
+    from jupyter_client.blocking.client import BlockingKernelClient
 
     client = BlockingKernelClient(connection_file=str(session.connection_file))
     client.load_connection_file()

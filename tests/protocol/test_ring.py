@@ -253,6 +253,18 @@ def test_a_reader_goes_on_where_another_one_s_journal_ends(pieces: list[str], da
     assert said == [row for row in joined(whole) if row[0] != "mark"], (begin, journaled)
 
 
+def test_files_that_were_journaled_are_named_again_to_be_removed() -> None:
+    memory = new(4096)
+    writer = RingWriter(memory)
+    assert writer.file(0, "large-1")
+    assert writer.message(0, [b"{}"] * 4)
+    journaled = writer.head
+    assert writer.file(0, "large-2")
+    reader = RingReader(memory, journaled)
+    given = [(row_of(item), reader.is_new) for item in reader.read()]
+    assert given == [(("file", "iopub", "large-1"), False), (("file", "iopub", "large-2"), True)]
+
+
 def test_the_owner_of_the_descriptors_goes_on_for_the_next_reader() -> None:
     memory = new(4096)
     writer, reader = RingWriter(memory), RingReader(memory)

@@ -11,7 +11,6 @@ import mmap
 import os
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -66,7 +65,7 @@ class RingOutlet:
         self._patience = PATIENCE
         self._marked: tuple[bytes, int, int] = (b"", 0, 0)
         self._large = itertools.count(1)
-        self._large_files: deque[tuple[Path, int]] = deque()
+        self._large_files: list[tuple[Path, int]] = []
         self._forked = self._immortal = False
         watch_forks(self)
 
@@ -205,8 +204,8 @@ class RingOutlet:
 
     def _has_room_for_large(self) -> bool:
         """Large messages take hardly any room in the ring: their files are bounded as well. The reader removes them."""
-        while self._large_files and not self._large_files[0][0].exists():
-            self._large_files.popleft()
+        if sum(size for _, size in self._large_files) > LARGE_WAITING:
+            self._large_files = [one for one in self._large_files if one[0].exists()]
         return sum(size for _, size in self._large_files) <= LARGE_WAITING
 
     def _look(self, key: bytes) -> None:

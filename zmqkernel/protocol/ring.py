@@ -208,7 +208,7 @@ class RingReader:
         self.position: int = self._words[TAIL]
         """How far the ring was read: the kernel's output number."""
         self.after = after
-        """Items that end here or before were journaled by another reader: they are not given again."""
+        """Items that end here or before were journaled by another reader: only marks and files of them are given again."""
         self.frames = 0
         """How many frames were read since the ring was made."""
         self.owner = b""
@@ -227,6 +227,11 @@ class RingReader:
         """Note that the reader is about to sleep or nap; False when there is something to read after all."""
         self._words[WAITING] = how
         return self._words[HEAD] == self.position
+
+    @property
+    def is_new(self) -> bool:
+        """The item that was given last was not journaled by another reader."""
+        return self.position > self.after
 
     @property
     def has_more(self) -> bool:
@@ -249,8 +254,9 @@ class RingReader:
                 self.position = begin + at
                 if isinstance(item, Mark):
                     self._before_mark = before
-                if item is not None and (self.position > self.after or isinstance(item, Mark)):
-                    yield item  # a mark says where descriptors are, and that does no harm twice
+                # Not new, but to be looked at again: where descriptors are, and files that may not have been removed yet.
+                if item is not None and (self.is_new or isinstance(item, Mark | LargeParts)):
+                    yield item
                 continue
             end = _text_end(data, at, is_all)
             text = data[max(at, min(end, self.after - begin)) : end]

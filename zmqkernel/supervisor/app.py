@@ -222,7 +222,8 @@ class Supervisor:
         content = {"epoch": record.epoch, "unclean": record.unclean, "name": record.name, "path": record.project}
         self._relay.event("open", content)
         for damage in self._journal.damage:
-            if damage.torn:
+            # A supervisor that is killed while it writes leaves a torn end as well: that was shown to nobody, and is written again.
+            if damage.torn and record.rebooted:
                 self._relay.event("gap", {"reason": "damage", "bytes": damage.end - damage.start})
         self._say_lost()
         if record.kernel == OWN and not record.python:

@@ -28,6 +28,7 @@ def kernel_died(relay: Relay, death: Death, expected: bool, exact: bool) -> None
     relay.event("kernel_died", _told_of(death, expected), relay.running)
     relay.buried, relay.generation = relay.generation, 0
     relay.close_input()
+    relay.mirror.kernel_gone()
     waiting = relay.unanswered()
     if not relay.running and not exact and waiting:
         relay.running = waiting[0]  # it may have died before it could say that it had begun

@@ -171,6 +171,7 @@ class Kernel:
         self._relay.internal[request.msg_id] = self._ready
         self._link.send("control" if self._settings.kernel == OWN else "shell", request)
         if self.taken_over and self._settings.kernel == OWN:
+            self._ask_for_mirror()
             self._ask("adopt_request", AdoptRequest(os.getpid()), self._reconcile)
             self._reconciling = True
         elif not self._is_new:
@@ -202,6 +203,10 @@ class Kernel:
         request = Wire(b"", os.urandom(8).hex()).message(msg_type, content)
         self._relay.internal[request.msg_id] = then
         self._link.send("control", request)
+
+    def _ask_for_mirror(self) -> None:
+        if self._link is not None:
+            self._ask("mirror_request", {}, _ignore)
 
     def _ready(self, reply: Any) -> None:
         from ..protocol.messages import KernelInfoReply
@@ -321,6 +326,7 @@ class Kernel:
         """Ask the kernel to end, then insist; ``ended`` is called when it is gone (and the next one started)."""
         if self._process is None:
             if restart:
+                self._relay.mirror.restarted()
                 self._failures, self._respawn_at = 0, 0.0
                 self._start_next()
             ended()
@@ -359,6 +365,7 @@ class Kernel:
             restart, ended, _ = self._ending
             self._ending = None
             if restart:
+                self._relay.mirror.restarted()
                 self._failures = 0
                 self._start_next()
             else:

@@ -135,10 +135,10 @@ class RingLink:
 
     def confirm(self) -> None:
         """All that was handed over is journaled."""
-        self._ring.confirm()
         for path in self._large:
-            path.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)  # before the ring forgets it: the kernel waits for files that stay
         self._large.clear()
+        self._ring.confirm()
         for tail in self._tails:
             tail.confirm()
 
@@ -164,6 +164,8 @@ class RingLink:
         if isinstance(item, LargeParts):
             path = self._directory / Path(item.name).name
             self._large.append(path)
+            if not self._ring.is_new:
+                return 0  # journaled by a supervisor that died before it could remove the file
             parts = self._read_large(path)
         else:
             parts = item.parts

@@ -1,7 +1,7 @@
 """Stream text for plain subscribers: pieces that follow one another at once leave as one message.
 
 The kernel's text is read as soon as the first line is there, so a loop that prints ten lines would be two or three messages,
-and as many outputs in the notebook that nbclient writes. ipykernel waits for 200 ms; here the next message of another kind
+and as many outputs in the notebook that nbclient writes. So the first text of a cell waits a moment; what comes later does not. ipykernel waits for 200 ms; here the next message of another kind
 (the end of the cell, if nothing else) lets the text go at once.
 """
 
@@ -36,6 +36,8 @@ class Pieces:
         self._held: list[Piece] = []
         self._size = 0
         self._until = 0.0
+        self._flows = b""
+        """The request whose text was the last to leave."""
 
     @property
     def patience(self) -> float:
@@ -49,7 +51,7 @@ class Pieces:
         if (first.detail, first.message.parent_json) != (piece.detail, piece.message.parent_json) or self._size > MOST:
             before = self.take()
         if not self._held:
-            self._until = time.monotonic() + HOLD
+            self._until = 0.0 if piece.message.parent_json == self._flows else time.monotonic() + HOLD
         self._held.append(piece)
         self._size += len(piece.message.content_json)
         return before
@@ -57,6 +59,8 @@ class Pieces:
     def take(self) -> Piece | None:
         """What is held, as one message; it has the header and the metadata of its last piece."""
         held, self._held, self._size = self._held, [], 0
+        if held:
+            self._flows = held[0].message.parent_json
         if len(held) < 2:
             return held[0] if held else None
         contents = [piece.message.read(Stream) for piece in held]

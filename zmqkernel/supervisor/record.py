@@ -14,6 +14,9 @@ from ..paths import Session, write_private
 from ..protocol.errors import JournalDamaged, ZmqKernelError
 
 
+TRANSIENT = ("crashed", "rebooted")
+
+
 class SessionRecord:
     """The fields of ``session.json``."""
 
@@ -46,8 +49,10 @@ class SessionRecord:
         self.unclean = False
         """The last end was no shutdown."""
         self.created = 0.0
-        self.crashed = False
-        """The last supervisor did not end on purpose. Known at the start only: not in the file."""
+        self.boot = ""
+        """Which start of the machine the last supervisor lived in."""
+        self.crashed = self.rebooted = False
+        """The last supervisor did not end on purpose; the machine was started anew since. Known at the start: not in the file."""
 
     @classmethod
     def open(cls, session: Session, settings: dict[str, str]) -> SessionRecord:
@@ -70,6 +75,8 @@ class SessionRecord:
             record.unclean = False
             record.owner = ""  # whoever starts it now: a kernel manager says so when it asks to be served
         record.created = record.created or time.time()
+        boot = _boot()
+        record.rebooted, record.boot = record.boot not in ("", boot), boot
         record.closed = record.closed and not with_kernel
         return record
 
@@ -90,7 +97,7 @@ class SessionRecord:
                 f"{path} belongs to the session {fields.get('name')!r} of {fields.get('project')}",
                 hint="Move its directory away.",
             )
-        for key in self.__dict__.keys() & fields.keys() - {"connection_file", "crashed"}:
+        for key in self.__dict__.keys() & fields.keys() - {"connection_file", *TRANSIENT}:
             setattr(self, key, fields[key])
 
     def begin_epoch(self, last: int) -> None:
@@ -104,7 +111,7 @@ class SessionRecord:
         """Replace the file."""
         write_private(
             session.settings_file,
-            json.dumps({key: value for key, value in self.__dict__.items() if key != "crashed"}, indent=1).encode()
+            json.dumps({key: value for key, value in self.__dict__.items() if key not in TRANSIENT}, indent=1).encode()
             + b"\n",
         )
 
@@ -114,3 +121,11 @@ def _number(key: str, text: str) -> float:
         return float(text)
     except ValueError:
         raise ZmqKernelError(f"--{key} wants a number, not {text!r}") from None
+
+
+def _boot() -> str:
+    try:
+        with open("/proc/sys/kernel/random/boot_id") as file:
+            return file.read().strip()
+    except OSError:
+        return ""  # another system: a torn end is then taken for that of a killed process

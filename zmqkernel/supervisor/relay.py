@@ -27,6 +27,7 @@ from .doors import Doors
 from .journal import Journal
 from .link import Taken
 from .log import log
+from .mirror import Mirror
 from .recall import Execution, Recall, execution_of, read_one, remember
 
 UNANSWERED = 1000
@@ -74,6 +75,7 @@ class Relay:
         """Of the kernel of now, and of the one that died last; 0: none."""
         self.link: Callable[[], Taken | None] = no_link
         """How far the kernel's output was taken: every record says so."""
+        self.mirror = Mirror(doors.wire)
         self.cap = OUTPUT_CAP
         self._parent, self._parent_id = EMPTY, ""
         self.internal: dict[str, Any] = {}
@@ -173,6 +175,9 @@ class Relay:
 
     def message(self, channel: str, message: Message) -> None:
         """A message of the kernel."""
+        if message.msg_type == "mirror_delta":
+            self.mirror.take(message, self.generation)  # it is in no journal
+            return
         if message.parent_json != self._parent:  # the messages of a cell all have the same
             try:
                 parent = message.parent

@@ -98,6 +98,7 @@ class Requests:
             "session_info_request": self._session_info,
             "resume_request": self._resume,
             "serve_request": self._serve,
+            "mirror_request": self._mirror,
         }
 
     def handle(self, door: Door, channel: str, message: Message) -> None:
@@ -279,6 +280,9 @@ class Requests:
     def _serve(self, asked: Asked) -> None:
         self._lifeline.serve(asked.message.read(ServeRequest))
         self._reply(asked, OkReply())
+
+    def _mirror(self, asked: Asked) -> None:
+        asked.door.send(asked.channel, self._relay.mirror.answer(asked.door, asked.message))
 
 
 def _again(message: Message, wire: Wire) -> Message:
