@@ -179,3 +179,18 @@ def test_a_foreign_kernel_is_kept_and_the_gap_is_said(project: Path) -> None:
         assert client.info().kernel_pid == before.kernel_pid
         gaps = [r.data["reason"] for r in client.follow(until_end=True) if r.msg_type == "gap"]
         assert gaps == ["unknown"]
+
+
+def test_a_cell_that_is_submitted_while_the_kernel_dies_is_answered_once(client: Client) -> None:
+    client.execute("1").wait(20)
+    for _ in range(10):
+        os.kill(client.info().kernel_pid, signal.SIGKILL)
+        execution = client.execute("print('ran')")
+        reply = execution.wait(30)
+        said = [r for r in client.follow(execution=execution.msg_id, until_end=True) if r.msg_type == "stream"]
+        assert len(said) == (1 if reply.status == "ok" else 0)
+        client.restart()
+    assert text_of(client, "print('end')") == "end\n"
+    for execution in client.info().held:
+        records = list(client.follow(execution=execution, until_end=True))
+        assert not [r for r in records if r.execution == execution and r.msg_type == "stream"]

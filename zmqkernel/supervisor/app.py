@@ -39,6 +39,8 @@ STAGED = 8 * 1024 * 1024
 LOCK_GONE = (
     "the session's state directory was removed: what runs goes on, but nobody can come back to it. Save what you need."
 )
+BURST = 1000
+"""Records after which memory is given back."""
 NO_KERNEL_IDLE = 10.0
 """A supervisor without a kernel leaves after so many seconds without a follower."""
 
@@ -86,7 +88,8 @@ class Supervisor:
         self._stop = self._unclean = False
         self._quiet_since = time.monotonic()
         self._regular_due = time.monotonic() + 1.0  # nothing of it is for a client that waits for the door
-        self._frugal = False
+        self._give_back: Callable[[], None] | None = None
+        self._trimmed = 0
         self._trouble = ""
         self._forwards: deque[tuple[int, str, Message]] = deque()
         self._started, self._started_monotonic = time.time(), time.monotonic()
@@ -179,9 +182,11 @@ class Supervisor:
 
     def _regular(self) -> None:
         """Every few seconds."""
-        if not self._frugal:
-            self._frugal = True
-            frugal()
+        if self._give_back is None:
+            self._give_back = frugal()
+        if self._journal.last - self._trimmed > BURST:
+            self._trimmed = self._journal.last
+            self._give_back()
         self._regular_due = time.monotonic() + REGULAR
         self._cursor.heartbeat()
         self._kernel.check()

@@ -16,7 +16,7 @@ from ..protocol.messages import Filter, FollowReply, FollowRequest, JournalPage,
 from .journal import Journal
 
 PAGE = 1024 * 1024
-OUTSTANDING = 8 * 1024 * 1024
+OUTSTANDING = 6 * 1024 * 1024
 """Bytes on their way to all followers together."""
 HEARTBEAT = 5.0
 """A silent follower gets an empty page this often, in seconds: it knows that we live, we learn that it is gone."""

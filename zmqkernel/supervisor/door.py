@@ -32,7 +32,7 @@ LOSSY = 30.0
 BURST = 25
 PACE = 0.025
 """Seconds between bursts of BURST messages while sending lossy: a thousand a second is what jupyter_client reads."""
-BACKLOG = 8 * 1024 * 1024
+BACKLOG = 4 * 1024 * 1024
 """Bytes that wait for slow plain subscribers before the kernel has to wait as well."""
 BATCH = 200
 LARGEST = 128 * 1024 * 1024

@@ -225,6 +225,8 @@ class Kernel:
 
     def send(self, channel: str, message: Any) -> None:
         """Forward to the kernel, or to the next one when there is none just now."""
+        if message.msg_type == "execute_request" and message.msg_id not in self._relay.pending:
+            return  # the kernel died before it could be asked: this has been answered, and is kept
         if self._link is None or (self._reconciling and channel == "shell"):
             self._waiting.append((channel, message))  # nothing may overtake what is sent again
         else:
