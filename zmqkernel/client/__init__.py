@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .discovery import SessionState, find, sessions, start
     from .executions import AsyncExecution, AsyncFollowing
     from .follow import REWIND, Published
+    from .mirror import Mirror
 
 __all__ = [
     "REWIND",
@@ -37,6 +38,7 @@ __all__ = [
     "Client",
     "Execution",
     "Following",
+    "Mirror",
     "Published",
     "SessionState",
     "find",
@@ -51,6 +53,7 @@ _WHERE = {
     "Client": "blocking",
     "Execution": "blocking_executions",
     "Following": "blocking_executions",
+    "Mirror": "mirror",
     "Published": "follow",
     "REWIND": "follow",
     "SessionState": "discovery",

@@ -38,8 +38,19 @@ from ..protocol.messages import (
     ShutdownReply,
     ShutdownRequest,
 )
+from ..protocol.mirror import Mirror, MirrorRequest
 from .blocking_executions import Execution, Following
-from .calls import REPLY_SECONDS, SLOW_SECONDS, check_features, execute_request, new_wire, outcome, own_name, shut_down
+from .calls import (
+    REPLY_SECONDS,
+    SLOW_SECONDS,
+    check_features,
+    execute_request,
+    new_wire,
+    outcome,
+    own_name,
+    shut_down,
+    take_page,
+)
 from .conversation import Conversation
 from .discovery import Target, locate
 from .door import Door
@@ -217,6 +228,18 @@ class Client:
         reply = self._ask(SessionInfoRequest(), SessionInfoReply)
         self._conversation.trouble = reply.trouble
         return reply
+
+    def mirror(self, known: Mirror | None = None, *, prefix: str = "") -> Mirror:
+        """What the session knows of the kernel's names, answered at once whatever the kernel does, also when it is dead.
+
+        ``known`` is brought up to date when it is given; ``prefix``: only names that begin so.
+        """
+        mirror, done = Mirror() if known is None else known, False
+        while not done:
+            request = self._conversation.ask(MirrorRequest(mirror.version, prefix), self.timeout)
+            self._until(lambda request=request: request.done)
+            done = take_page(mirror, request)
+        return mirror
 
     # --- the journal -------------------------------------------------------------------------------------------------
 

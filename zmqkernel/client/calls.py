@@ -12,6 +12,7 @@ import msgspec
 from ..protocol.connection import ConnectionInfo
 from ..protocol.errors import KernelDied, RemoteProtocolError, Unreachable, ZmqKernelError
 from ..protocol.messages import ErrorReply, ExecuteRequest, KernelInfoReply
+from ..protocol.mirror import Changes, Mirror, MirrorReply, unpack_changes
 from ..protocol.wire import Message, Wire
 from .waiting import Request
 
@@ -83,3 +84,17 @@ def error_of(message: Message) -> ZmqKernelError:
 def shut_down() -> Unreachable:
     """What whoever still asks a session that was shut down is told."""
     return Unreachable("the session was shut down", hint="Start it again: zmqkernel start")
+
+
+def take_page(mirror: Mirror, request: Request) -> bool:
+    """Take the reply to a mirror_request; False when there are more pages. Raises the request's error."""
+    if request.error:
+        raise request.error
+    assert request.reply is not None
+    reply = request.reply.read(MirrorReply)
+    try:
+        changes = unpack_changes(request.reply.buffers[0]) if request.reply.buffers else Changes()
+    except msgspec.MsgspecError as error:
+        raise RemoteProtocolError(f"mirror_reply: {error}") from None
+    mirror.take(reply, changes)
+    return not reply.more

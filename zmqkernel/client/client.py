@@ -18,6 +18,8 @@ from ..protocol.messages import (
     AnswerRequest,
     CompleteReply,
     CompleteRequest,
+    DefinitionReply,
+    DefinitionRequest,
     Filter,
     HistoryReply,
     HistoryRequest,
@@ -37,6 +39,8 @@ from ..protocol.messages import (
     SessionInfoRequest,
     ShutdownReply,
     ShutdownRequest,
+    SignatureReply,
+    SignatureRequest,
 )
 from .calls import REPLY_SECONDS, SLOW_SECONDS, check_features, execute_request, new_wire, outcome, own_name, shut_down
 from .conversation import Conversation
@@ -44,8 +48,9 @@ from .discovery import Target, locate
 from .door import Door
 from .executions import AsyncExecution, AsyncFollowing
 from .follow import Published
+from .mirror import AsyncMirroring
 from .revival import Reviver
-from .waiting import Reader, Run, Waited
+from .waiting import Reader, Request, Run, Waited
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -53,7 +58,7 @@ BATCH = 64
 """Messages taken in one go: a session that talks much must not stop the rest of the loop."""
 
 
-class AsyncClient:
+class AsyncClient(AsyncMirroring):
     """A connection to a session. Use :meth:`connect`, and ``async with`` or :meth:`close`."""
 
     def __init__(
@@ -70,6 +75,7 @@ class AsyncClient:
         ``session``: whose endpoints these are. Then its supervisor is started again when it dies; with ``revive_at_once``
         also when there is none to begin with.
         """
+        super().__init__()
         wire = new_wire(info)
         self.timeout = timeout
         self.sender = sender or own_name()
@@ -78,6 +84,7 @@ class AsyncClient:
         self._loop = asyncio.get_running_loop()
         self._door = Door(info, wire.session.encode())
         self._conversation = Conversation(wire, self.sender, time.monotonic)
+        self._conversation.mirror_changed = self._mirror_changed.set
         self._reviver = Reviver(session, info, time.monotonic, at_once=revive_at_once)
         self._was_connected = asyncio.Event()
         self.on_trouble: Callable[[str], None] | None = None
@@ -202,6 +209,16 @@ class AsyncClient:
         at = len(code) if cursor_pos is None else cursor_pos
         return await self._ask(InspectRequest(code, at, detail_level), InspectReply)
 
+    async def signature(self, code: str, cursor_pos: int | None = None) -> SignatureReply:
+        """Signatures of what is called around ``cursor_pos`` (code points; None: the end); only of our own kernel."""
+        at = len(code) if cursor_pos is None else cursor_pos
+        return await self._ask(SignatureRequest(code, at), SignatureReply)
+
+    async def definition(self, code: str, cursor_pos: int | None = None) -> DefinitionReply:
+        """Where the live object at ``cursor_pos`` (code points; None: the end) was defined; only of our own kernel."""
+        at = len(code) if cursor_pos is None else cursor_pos
+        return await self._ask(DefinitionRequest(code, at), DefinitionReply)
+
     async def is_complete(self, code: str) -> IsCompleteReply:
         """Is this a whole statement, or does more have to come?"""
         return await self._ask(IsCompleteRequest(code), IsCompleteReply)
@@ -252,6 +269,7 @@ class AsyncClient:
             return
         self._flush()
         self._closed = True
+        self._end_watch()
         for descriptor in self._door.filenos:
             self._loop.remove_reader(descriptor)
         for handle in (self._timer, self._again):
@@ -273,11 +291,14 @@ class AsyncClient:
             raise Unreachable("this client is closed")
 
     async def _ask(self, content: msgspec.Struct, kind: type[T], seconds: float | None = None) -> T:
+        return outcome(await self._request(content, seconds), kind)
+
+    async def _request(self, content: msgspec.Struct, seconds: float | None = None) -> Request:
         self._check_open()
         request = self._conversation.ask(content, self.timeout if seconds is None else seconds)
         self._turn()
         await self._until(request, lambda: request.done)
-        return outcome(request, kind)
+        return request
 
     async def _until(self, what: Waited, ready: Callable[[], bool]) -> None:
         """Wait until ``ready()``."""

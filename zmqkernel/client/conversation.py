@@ -64,10 +64,10 @@ class Conversation:
         self.sender = sender
         self._clock = clock
         self.outgoing: deque[list[Buffer]] = deque()
-        self.refused = 0
-        self.last_refusal = ""
+        self.refused, self.last_refusal = 0, ""
         self.trouble = ""
         """What keeps the session from going on (a full disk), in a sentence; empty when nothing does."""
+        self.mirror_changed: Callable[[], None] = lambda: None
         self._held_since: float | None = None
         self._over: ZmqKernelError | None = None
         self._wire = wire
@@ -163,6 +163,8 @@ class Conversation:
                 self._page(parent.msg_id, message)
             elif message.msg_type == "follow_reply":
                 self._follow_reply(parent.msg_id, message)
+            elif message.msg_type == "mirror_changed":
+                self.mirror_changed()
             else:
                 self._reply(parent.msg_id, message)
         except RemoteProtocolError as error:
@@ -172,16 +174,12 @@ class Conversation:
     def reconnected(self) -> None:
         """The connection was lost and is back, perhaps to another supervisor: say everything unanswered again."""
         now = self._clock()
+        self.mirror_changed()  # perhaps; and if it is another supervisor, it knows of no watchers
         self.outgoing.clear()
         for request in list(self._requests.values()):
             if request.message.msg_type in ONCE:
-                self._fail(
-                    request,
-                    Unreachable(
-                        f"the session went away before it answered {request.message.msg_type}",
-                        hint="It may have been obeyed: zmqkernel info",
-                    ),
-                )
+                gone = f"the session went away before it answered {request.message.msg_type}"
+                self._fail(request, Unreachable(gone, hint="It may have been obeyed: zmqkernel info"))
             else:
                 self._send(request.message)
                 if request.execution:

@@ -27,4 +27,13 @@ def rebind(kernel: Kernel, request: Request) -> OkReply | ErrorReply:
     return OkReply()
 
 
+def mirror(kernel: Kernel, request: Request) -> OkReply | ErrorReply:
+    """A supervisor has nothing of the mirror: everything is told again, in ``mirror_delta`` messages."""
+    del request
+    if kernel.mirror is None:
+        return NOT_OURS
+    kernel.mirror.ask()
+    return OkReply()
+
+
 NOT_OURS = ErrorReply("NotAllowed", "this kernel belongs to no session")

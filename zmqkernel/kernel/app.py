@@ -149,6 +149,10 @@ def run(kernel: Kernel, transport: Transport) -> None:
     make_shell(kernel)
     import threading
 
+    if kernel.in_session:
+        from .mirror.lane import MirrorLane
+
+        kernel.mirror = MirrorLane(kernel)
     threading.Thread(target=kernel.serve_side, name="introspection", daemon=True).start()
     kernel.main.run(kernel)
     kernel.shell.save_history()

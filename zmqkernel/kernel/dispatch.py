@@ -24,6 +24,7 @@ from .ownership import Owner, owner
 
 if TYPE_CHECKING:
     from .execution import MainLane
+    from .mirror.lane import MirrorLane
     from .outlet import Outlet
     from .shell import ZMQInteractiveShell
     from .stdin import Stdin
@@ -76,6 +77,8 @@ class Kernel:
         """Leave soon: no more requests are served."""
         self.in_session = False
         """A supervisor owns this kernel: it ends when the session does."""
+        self.mirror: MirrorLane | None = None
+        """Tells the session's supervisor what is in the user's names; None without a session."""
         self.fault: object = None
         """Keeps what writes down a crash of this process."""
         self.adopt: Callable[[int], None] = lambda _pid: None
@@ -126,12 +129,14 @@ class Kernel:
         msg_id = request.message.header.msg_id
         if msg_id not in self._unanswered:
             self.serve(request)  # a comm message
-            return
-        self.running = msg_id
-        self.serve(request)
-        # After the reply: who asks for ``queued`` and does not find it there, finds the reply in what was sent.
-        self._unanswered.pop(msg_id, None)
-        self.running = ""
+        else:
+            self.running = msg_id
+            self.serve(request)
+            # After the reply: who asks for ``queued`` and does not find it there, finds the reply in what was sent.
+            self._unanswered.pop(msg_id, None)
+            self.running = ""
+        if self.mirror is not None:
+            self.mirror.due()
 
     def queued(self) -> list[str]:
         """The msg_ids of the execute_requests that were accepted and not begun, in order."""
@@ -159,7 +164,8 @@ class Kernel:
 
     def serve_side(self) -> None:
         """The introspection thread: answers while the main thread runs a cell. Ends at a None in the queue."""
-        while (request := self.side.get()) is not None:
+        take = self.mirror.next if self.mirror is not None else self.side.get
+        while (request := take()) is not None:
             self.serve(request)
 
     def publish(

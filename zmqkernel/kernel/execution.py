@@ -203,6 +203,8 @@ def execute(kernel: Kernel, request: Request) -> ExecuteReply:
         outlet.send("iopub", announced, soon=True)
     reply = _run(kernel, asked, ours)
     outlet.settle(owner)
+    if kernel.mirror is not None:
+        kernel.mirror.ran(header.msg_id, reply.execution_count or 0, asked.code, failed=reply.status != "ok")
     if reply.status == "error" and asked.stop_on_error and not asked.silent:
         kernel.sweep()
         kernel.main.abort(owner.session)

@@ -4,28 +4,35 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from ..protocol import identity
 from ..protocol.messages import (
     CommInfoReply,
     CommInfoRequest,
     CompleteRequest,
+    DefinitionRequest,
     HistoryReply,
     HistoryRequest,
     InspectRequest,
     IsCompleteReply,
     IsCompleteRequest,
     KernelInfoReply,
+    Metadata,
     OkReply,
     ShutdownReply,
     ShutdownRequest,
+    SignatureRequest,
 )
-from .adoption import adopt, rebind
+from .adoption import adopt, mirror, rebind
 from .comms import comm_close, comm_msg, comm_open
 from .dispatch import Route
 from .execution import execute
 
 if TYPE_CHECKING:
     from .dispatch import Kernel, Request
+
+_decode_metadata = msgspec.json.Decoder(Metadata).decode
 
 
 def kernel_info(kernel: Kernel, request: Request) -> KernelInfoReply:
@@ -62,7 +69,7 @@ def complete(kernel: Kernel, request: Request) -> Any:
     from .introspection import complete as answer
 
     asked = request.message.read(CompleteRequest)
-    return answer(asked.code, asked.cursor_pos, kernel.shell.user_ns, kernel.shell)
+    return answer(asked.code, asked.cursor_pos, kernel.shell.user_ns, kernel.shell, _policy(request))
 
 
 def inspect(kernel: Kernel, request: Request) -> Any:
@@ -70,7 +77,30 @@ def inspect(kernel: Kernel, request: Request) -> Any:
     from .introspection import inspect as answer
 
     asked = request.message.read(InspectRequest)
-    return answer(asked.code, asked.cursor_pos, asked.detail_level, kernel.shell.user_ns, kernel.shell)
+    names, policy = kernel.shell.user_ns, _policy(request)
+    return answer(asked.code, asked.cursor_pos, asked.detail_level, names, kernel.shell, policy)
+
+
+def signature(kernel: Kernel, request: Request) -> Any:
+    """Signature help (ours)."""
+    from .introspection import sign as answer
+
+    asked = request.message.read(SignatureRequest)
+    return answer(asked.code, asked.cursor_pos, kernel.shell.user_ns, kernel.shell, _policy(request))
+
+
+def definition(kernel: Kernel, request: Request) -> Any:
+    """Where a live object was defined (ours)."""
+    from .introspection import define as answer
+
+    asked = request.message.read(DefinitionRequest)
+    return answer(asked.code, asked.cursor_pos, kernel.shell.user_ns, kernel.shell, _policy(request))
+
+
+def _policy(request: Request) -> str:
+    """Whether introspection may run code of the user's: only when the request says so."""
+    metadata = request.message.metadata_json
+    return _decode_metadata(metadata).zmqkernel.policy if b"zmqkernel" in metadata else "safe"
 
 
 def is_complete(kernel: Kernel, request: Request) -> IsCompleteReply:
@@ -116,6 +146,8 @@ TABLE: dict[str, Route] = {
     "comm_close": Route("main", comm_close),
     "complete_request": Route("side", complete, "complete_reply"),
     "inspect_request": Route("side", inspect, "inspect_reply"),
+    "signature_request": Route("side", signature, "signature_reply"),
+    "definition_request": Route("side", definition, "definition_reply"),
     "is_complete_request": Route("side", is_complete, "is_complete_reply"),
     "history_request": Route("side", history, "history_reply"),
     "comm_info_request": Route("side", comm_info, "comm_info_reply"),
@@ -125,5 +157,6 @@ TABLE: dict[str, Route] = {
     "shutdown_request": Route("io", shutdown, "shutdown_reply"),
     "adopt_request": Route("io", adopt, "adopt_reply"),
     "rebind_request": Route("io", rebind, "rebind_reply"),
+    "mirror_request": Route("io", mirror, "mirror_reply"),
 }
 """Every message type that the kernel takes, on shell and control alike."""

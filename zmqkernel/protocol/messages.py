@@ -13,12 +13,20 @@ from typing import Any
 import msgspec
 from msgspec import field
 
+from .mirror import Delta as Delta
+from .mirror import MirrorChanged as MirrorChanged
+from .mirror import MirrorReply as MirrorReply
+from .mirror import MirrorRequest as MirrorRequest
 from .ours import FEATURES as FEATURES
 
 # Whoever reads messages finds all of them here; this file has the Jupyter ones.
 from .ours import AdoptReply as AdoptReply
 from .ours import AdoptRequest as AdoptRequest
 from .ours import AnswerRequest as AnswerRequest
+from .ours import CallParameter as CallParameter
+from .ours import CallSignature as CallSignature
+from .ours import DefinitionReply as DefinitionReply
+from .ours import DefinitionRequest as DefinitionRequest
 from .ours import Filter as Filter
 from .ours import FollowCredit as FollowCredit
 from .ours import FollowReply as FollowReply
@@ -35,6 +43,8 @@ from .ours import ResumeRequest as ResumeRequest
 from .ours import ServeRequest as ServeRequest
 from .ours import SessionInfoReply as SessionInfoReply
 from .ours import SessionInfoRequest as SessionInfoRequest
+from .ours import SignatureReply as SignatureReply
+from .ours import SignatureRequest as SignatureRequest
 from .ours import Submitted as Submitted
 from .ours import UnfollowRequest as UnfollowRequest
 
@@ -363,5 +373,13 @@ CONTENT: dict[str, type[msgspec.Struct]] = {
     "adopt_reply": AdoptReply,
     "rebind_request": RebindRequest,
     "rebind_reply": OkReply,
+    "signature_request": SignatureRequest,
+    "signature_reply": SignatureReply,
+    "definition_request": DefinitionRequest,
+    "definition_reply": DefinitionReply,
+    "mirror_request": MirrorRequest,
+    "mirror_reply": MirrorReply,
+    "mirror_changed": MirrorChanged,
+    "mirror_delta": Delta,
 }
 """Message type to content."""

@@ -26,6 +26,7 @@ class Ours(msgspec.Struct, omit_defaults=True):
     """``metadata["zmqkernel"]`` of any message. ``execution`` is the msg_id of an execute_request, ``sender`` who ran it.
 
     ``resumed``, in an execute_request: the msg_id under which this cell was submitted before a kernel died.
+    ``policy``, in a request for introspection: ``safe`` (runs no code of the user's) or ``evaluate``.
     """
 
     epoch: int = 0
@@ -34,6 +35,7 @@ class Ours(msgspec.Struct, omit_defaults=True):
     sender: str = ""
     origin: Origin | None = None
     resumed: str = ""
+    policy: str = "safe"
 
 
 class Metadata(msgspec.Struct, omit_defaults=True):
@@ -221,6 +223,60 @@ class RebindRequest(msgspec.Struct):
     """Supervisor to kernel: bind again the ipc endpoints whose socket files somebody has removed."""
 
 
+class SignatureRequest(msgspec.Struct):
+    """Signature help for the call around the cursor. ``cursor_pos`` in code points. Answered by the kernel."""
+
+    code: str
+    cursor_pos: int
+
+
+class CallParameter(msgspec.Struct):
+    """A parameter as it stands in the signature's label, and what the docstring says of it (Markdown)."""
+
+    label: str
+    doc: str = ""
+
+
+class CallSignature(msgspec.Struct):
+    """``name(a, b=1) -> int``, the docstring as Markdown, and the parameters that are still to be given."""
+
+    label: str
+    doc: str = ""
+    parameters: list[CallParameter] = []
+
+
+class SignatureReply(msgspec.Struct):
+    """``active_parameter`` is the number of parameters when the cursor is behind all of them."""
+
+    found: bool = False
+    signatures: list[CallSignature] = []
+    active_signature: int = 0
+    active_parameter: int = 0
+    status: str = "ok"
+
+
+class DefinitionRequest(msgspec.Struct):
+    """Where is the live object at the cursor defined? ``cursor_pos`` in code points. Answered by the kernel."""
+
+    code: str
+    cursor_pos: int
+
+
+class DefinitionReply(msgspec.Struct):
+    """``path`` is the file's, or what the origin of its cell named; empty for a cell that stands in no document.
+
+    ``line`` and ``column`` of the name count from 0; ``source`` is the text as it was executed.
+    """
+
+    found: bool = False
+    path: str = ""
+    line: int = 0
+    column: int = 0
+    name: str = ""
+    source: str = ""
+    status: str = "ok"
+
+
 FEATURES = [
     "zmqkernel.follow",
     "zmqkernel.submit",
@@ -228,4 +284,5 @@ FEATURES = [
     "zmqkernel.session_info",
     "zmqkernel.resume",
     "zmqkernel.serve",
+    "zmqkernel.mirror",
 ]

@@ -1,10 +1,13 @@
-"""Completion and inspection from live objects, while a cell runs, without running any code of the user's.
+"""Completion, inspection, signatures and definitions from live objects, while a cell runs, without running code of the user's.
 
-``tokens`` says what the cursor stands in, ``lookup`` finds the object, ``completion`` and ``inspection`` make the replies;
-``signatures``, ``values`` and ``modules`` know what can be said of an object or a module.
+``tokens``, ``places`` and ``cursor`` say what the cursor stands in, ``lookup`` and ``expressions`` find the object,
+``adapters`` knows tables, arrays and layers; ``completion``, ``inspection``, ``calls`` and ``definitions`` make the replies.
+``scope`` has the policy and the budget of a request.
 """
 
+from .calls import sign
 from .completion import complete
+from .definitions import define
 from .inspection import inspect
 
-__all__ = ["complete", "inspect"]
+__all__ = ["complete", "define", "inspect", "sign"]

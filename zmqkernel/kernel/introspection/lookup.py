@@ -2,16 +2,17 @@
 
 Rules: ``type(x)`` and never ``x.__class__``; dictionaries of classes and instances are read through the slots of ``type``
 and ``object`` themselves, so that no ``__getattribute__``, metaclass, property or ``__dir__`` of the user's runs; containers
-are looked into when they are exactly a built-in type, and copied in one step, because another thread may change them.
+are looked into when it is a built-in type that reads them, and copied in one step, because another thread may change them.
+A name is looked up in a dictionary only when all its keys are plain strings: else comparing could run a key's ``__eq__``.
 """
 
 from __future__ import annotations
 
-import ast
-import builtins
 import collections
+import functools
+import itertools
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import BuiltinFunctionType, GetSetDescriptorType, MemberDescriptorType, MethodType, ModuleType
 from typing import Any
 
@@ -20,6 +21,8 @@ mro_of = _slots["__mro__"].__get__
 """The MRO of a class, whatever its metaclass says."""
 name_of = _slots["__name__"].__get__
 """The name of a class."""
+module_of = _slots["__module__"].__get__
+"""What a class says it was defined in; mostly a string."""
 class_dict = _slots["__dict__"].__get__
 """The own attributes of a class."""
 _flags_of = _slots["__flags__"].__get__
@@ -28,22 +31,12 @@ _module_dict = _module_slots["__dict__"].__get__
 
 HEAP_TYPE = 1 << 9
 DICTS = (dict, collections.OrderedDict, collections.defaultdict, collections.Counter)
+PLAIN_KEYS = (str, int, float, bool, bytes, type(None))
+TUPLE_FIELD = type(collections.namedtuple("_Sample", "field").__dict__["field"])
 LOOKED_AT = 100_000
-"""A larger dictionary is not searched."""
-
-
-class Found:
-    """What stands at a place: ``value``, or only its type is known (``value`` is then UNKNOWN)."""
-
-    __slots__ = ("holder", "is_opaque", "type", "value")
-
-    def __init__(self, value: Any, kind: type | None = None, holder: Any = None, *, is_opaque: bool = False) -> None:
-        self.value = value
-        self.is_opaque = is_opaque
-        """``value`` is a property or another descriptor; only running it would tell more."""
-        self.type: type = type(value) if kind is None else kind
-        self.holder = holder
-        """The object that the value was found on, None for a plain name."""
+"""Items of a user's dictionary that are looked at."""
+ATTEMPTS = 5
+"""How often a dictionary is read again that another thread changes meanwhile."""
 
 
 class _Unknown:
@@ -56,6 +49,11 @@ UNKNOWN = _Unknown()
 def is_class(value: Any) -> bool:
     """Like ``isinstance(value, type)``, without asking ``value.__class__``."""
     return any(cls is type for cls in mro_of(type(value)))
+
+
+def as_class(value: Any) -> type | None:
+    """``value`` if it is a class."""
+    return value if is_class(value) else None
 
 
 def is_module(value: Any) -> bool:
@@ -75,8 +73,8 @@ def instance_dict(value: Any) -> dict[str, Any]:
     if is_class(value):
         return {}
     for cls in mro_of(type(value)):
-        descriptor = class_dict(cls).get("__dict__")
-        if descriptor is None:
+        descriptor = value_in(class_dict(cls), "__dict__")
+        if descriptor is UNKNOWN:
             continue
         if type(descriptor) not in (GetSetDescriptorType, MemberDescriptorType):
             return {}  # a property of the user's
@@ -87,11 +85,34 @@ def instance_dict(value: Any) -> dict[str, Any]:
     return {}
 
 
+def module_name(module: str, name: str) -> Any:
+    """What a loaded module binds to ``name``, else UNKNOWN. Imports nothing."""
+    loaded = sys.modules.get(module)
+    return UNKNOWN if loaded is None or not is_module(loaded) else value_in(_module_dict(loaded), name)
+
+
 def names_in(names: Any) -> dict[str, Any]:
     """A copy of a namespace with only its plain string keys."""
+    return {name: value for name, value in items_in(names) if type(name) is str}
+
+
+def items_in(names: Any, most: int = sys.maxsize) -> list[tuple[Any, Any]]:
+    """The first items of a dictionary, read by ``dict`` itself; empty for anything else."""
     if not any(cls is dict for cls in mro_of(type(names))):
-        return {}
-    return {name: value for name, value in list(dict.items(names)) if type(name) is str}
+        return []
+    for _ in range(ATTEMPTS):
+        try:
+            return list(itertools.islice(dict.items(names), most))
+        except RuntimeError:
+            continue  # another thread changed its size between two items
+    return []
+
+
+def value_in(names: Mapping[str, Any], name: str) -> Any:
+    """``names[name]``, else UNKNOWN. Compares only plain strings."""
+    if {*map(type, list(names))} <= {str}:
+        return names.get(name, UNKNOWN)
+    return next((value for key, value in list(names.items()) if type(key) is str and key == name), UNKNOWN)
 
 
 def classes_of(value: Any) -> tuple[type, ...]:
@@ -102,10 +123,15 @@ def classes_of(value: Any) -> tuple[type, ...]:
 def class_attribute(classes: tuple[type, ...], name: str) -> Any:
     """The raw attribute in the first class that has it, else UNKNOWN."""
     for cls in classes:
-        found = class_dict(cls).get(name, UNKNOWN)
+        found = value_in(class_dict(cls), name)
         if found is not UNKNOWN:
             return found
     return UNKNOWN
+
+
+def class_with(classes: Iterable[type], name: str) -> type | None:
+    """The first class that has an attribute of this name itself."""
+    return next((cls for cls in classes if value_in(class_dict(cls), name) is not UNKNOWN), None)
 
 
 def attribute(value: Any, name: str) -> Any:
@@ -119,10 +145,18 @@ def attribute(value: Any, name: str) -> Any:
     if raw is UNKNOWN:
         return UNKNOWN
     if is_class(value):
-        return raw
+        return _member_of_enum(classes, name, raw)
+    if type(raw) is TUPLE_FIELD and any(cls is tuple for cls in classes):
+        return _read_slot(raw, value)
     if type(raw) is MemberDescriptorType or (type(raw) is GetSetDescriptorType and is_builtin_type(type(value))):
         return _read_slot(raw, value)
     return raw
+
+
+def _member_of_enum(classes: tuple[type, ...], name: str, raw: Any) -> Any:
+    """Until Python 3.12 a member of an enumeration lies behind a property of the class."""
+    members = class_attribute(classes, "_member_map_") if is_descriptor(raw) else UNKNOWN
+    return value_in(members, name) if type(members) is dict and name in names_in(members) else raw
 
 
 def _read_slot(descriptor: Any, value: Any) -> Any:
@@ -133,134 +167,49 @@ def _read_slot(descriptor: Any, value: Any) -> Any:
 
 
 def _is_data_descriptor(raw: Any) -> bool:
-    return any("__set__" in class_dict(cls) or "__delete__" in class_dict(cls) for cls in mro_of(type(raw)))
+    classes = mro_of(type(raw))
+    return class_with(classes, "__set__") is not None or class_with(classes, "__delete__") is not None
 
 
 def is_descriptor(raw: Any) -> bool:
     """A descriptor whose value only running it would tell (a property, a user's descriptor); functions are not."""
     kind = type(raw)
+    if kind in ROUTINES or name_of(kind) == "cython_function_or_method":
+        return False
     if is_builtin_type(kind) and kind is not property:
         return kind is GetSetDescriptorType
-    return any("__get__" in class_dict(cls) for cls in mro_of(kind))
+    return class_with(mro_of(kind), "__get__") is not None
 
 
-def evaluate(source: str, namespace: Mapping[str, Any]) -> Found | None:
-    """The object that ``source`` names: names, attributes and literal subscripts, nothing that runs. None: not known."""
-    try:
-        node = ast.parse(f"({source})", mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None  # not an expression: half-typed code is no error
-    return _evaluate(node, namespace)
+READ_BY: dict[type, tuple[str, ...]] = {
+    dict: ("__getitem__", "__iter__", "keys", "items"),
+    list: ("__getitem__", "__iter__"),
+    tuple: ("__getitem__", "__iter__"),
+}
 
 
-def _evaluate(node: ast.expr, namespace: Mapping[str, Any]) -> Found | None:
-    match node:
-        case ast.Constant(value):
-            return Found(value)
-        case ast.List() | ast.ListComp():
-            return Found(UNKNOWN, list)
-        case ast.Dict() | ast.DictComp():
-            return Found(UNKNOWN, dict)
-        case ast.Set() | ast.SetComp():
-            return Found(UNKNOWN, set)
-        case ast.JoinedStr():
-            return Found(UNKNOWN, str)
-        case ast.Name(id=name):
-            return name_in(name, namespace)
-        case ast.Attribute(value=inner, attr=name):
-            found = _evaluate(inner, namespace)
-            return _attribute(found, name) if found and not found.is_opaque else None
-        case ast.Subscript(value=inner, slice=index):
-            found = _evaluate(inner, namespace)
-            return _item(found, index) if found and not found.is_opaque else None
-        case _:
-            return None
-
-
-def name_in(name: str, namespace: Mapping[str, Any]) -> Found | None:
-    """A name of the namespace or a built-in."""
-    value = namespace.get(name, UNKNOWN)
-    if value is UNKNOWN:
-        value = builtins.__dict__.get(name, UNKNOWN)
-    return None if value is UNKNOWN else Found(value)
-
-
-def _attribute(found: Found, name: str) -> Found | None:
-    if found.value is UNKNOWN:
-        raw = class_attribute(mro_of(found.type), name)
-    else:
-        raw = attribute(found.value, name)
-        if raw is UNKNOWN or is_descriptor(raw):
-            frame = data_frame(found.value)
-            if frame is not None and name in frame.columns_as_text():
-                return Found(UNKNOWN, frame.series)
-    if raw is UNKNOWN:
-        return None
-    stands_for_itself = is_class(found.value) or is_module(found.value)
-    return Found(raw, holder=found.value, is_opaque=is_descriptor(raw) and not stands_for_itself)
-
-
-def _item(found: Found, index: ast.expr) -> Found | None:
-    try:
-        key = ast.literal_eval(index)
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-        return None  # not a literal
-    value, kind = found.value, type(found.value)
-    if kind in DICTS:
-        return next((Found(item) for own, item in items_of(value) if type(own) is type(key) and own == key), None)
-    if kind in (list, tuple, str) and type(key) is int:
-        try:
-            return Found(value[key])
-        except IndexError:
-            return None
-    frame = data_frame(value)
-    if frame is not None and type(key) is str and key in frame.columns_as_text():
-        return Found(UNKNOWN, frame.series)
-    return None
+def reads_as(value: Any, kind: type) -> bool:
+    """Is ``value`` a dict, list or tuple, or of a subclass that leaves reading its items to that type?"""
+    if type(value) is kind:
+        return True
+    classes = mro_of(type(value))
+    if not any(cls is kind for cls in classes):
+        return False
+    readers = (class_with(classes, name) for name in READ_BY[kind])
+    return all(reader is not None and is_builtin_type(reader) for reader in readers)
 
 
 def items_of(value: Any) -> Iterator[tuple[Any, Any]]:
-    """The items of an exact dictionary whose keys are plain, so that comparing them runs nothing of the user's."""
-    if dict.__len__(value) > LOOKED_AT:
-        return
-    for key, item in list(dict.items(value)):
-        if type(key) in (str, int, float, bool, bytes, type(None)):
-            yield key, item
+    """The items of a dictionary whose keys are plain (also tuples of plain ones): comparing them runs nothing of the user's."""
+    if reads_as(value, dict):
+        yield from ((key, item) for key, item in items_in(value, LOOKED_AT) if is_plain_key(key))
 
 
-class Frame:
-    """A pandas DataFrame: pandas' own code tells its columns."""
-
-    def __init__(self, frame: Any, series: type) -> None:
-        self.frame = frame
-        self.series = series
-
-    def columns_as_text(self, most: int = 10_000) -> list[str]:
-        """The columns that are strings; of several levels the first."""
-        labels = [label[0] if type(label) is tuple and label else label for label in self.frame.columns[:most].tolist()]
-        return list(dict.fromkeys(label for label in labels if type(label) is str))
-
-
-def data_frame(value: Any) -> Frame | None:
-    """``value`` as a frame, if it is exactly a pandas DataFrame. Imports nothing."""
-    pandas = sys.modules.get("pandas")
-    if pandas is None:
-        return None
-    names = instance_dict(pandas)
-    if type(value) is not names.get("DataFrame", UNKNOWN):
-        return None
-    return Frame(value, names["Series"])
-
-
-def callable_of(value: Any) -> Any:
-    """The function that a call of ``value`` ends in, if that can be seen: a function, a bound method's, a class's __init__."""
-    if type(value) is MethodType:
-        return value.__func__
-    if is_class(value):
-        start = class_attribute(mro_of(value), "__init__")
-        if start is not UNKNOWN and start is not object.__dict__["__init__"]:
-            return start
-    return value
+def is_plain_key(key: Any) -> bool:
+    """Can ``key`` be compared and shown without running code of the user's?"""
+    if type(key) is tuple:
+        return len(key) < 20 and all(map(is_plain_key, key))
+    return type(key) in PLAIN_KEYS
 
 
 def is_routine(value: Any) -> bool:
@@ -270,7 +219,7 @@ def is_routine(value: Any) -> bool:
 
 ROUTINES = frozenset(
     {
-        type(evaluate),
+        type(is_class),
         BuiltinFunctionType,
         MethodType,
         staticmethod,
@@ -279,5 +228,7 @@ ROUTINES = frozenset(
         type(object.__init__),
         type(object().__str__),
         type(dict.__dict__["fromkeys"]),
+        type(functools.lru_cache(lambda: None)),
+        functools.partialmethod,
     }
 )

@@ -1,104 +1,137 @@
-"""Signatures and docstrings, read from code objects and class dictionaries; ``inspect.signature`` would run users' hooks."""
+"""Signatures, read from code objects and text signatures; ``inspect.signature`` would run users' hooks."""
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
-from types import BuiltinFunctionType, CodeType, FunctionType
-from typing import Any
+from types import CodeType
+from typing import Any, NamedTuple
 
-from .lookup import (
-    UNKNOWN,
-    callable_of,
-    class_attribute,
-    class_dict,
-    instance_dict,
-    is_class,
-    is_module,
-    is_routine,
-    mro_of,
-    name_of,
-)
+from .docstrings import documentation
+from .lookup import UNKNOWN, class_attribute, class_dict, is_class, mro_of, name_of, names_in, value_in
+from .targets import Target, has_annotations, target_of
 from .values import value_text
 
-_TEXT_SIGNATURE = re.compile(r"\A\w+(\(.*?\))( -> [^\n]*)?\n", re.DOTALL)
 _GIVEN = re.compile(r"\$\w+(, /(?=,|\)))?(, )?")
-_DOCUMENTED = (type(str.upper), type(object.__init__), type(object().__str__), type(dict.__dict__["fromkeys"]))
+LONGEST = 2000
+"""Characters of a docstring's first line that are looked at for a signature."""
 
 
-def unwrapped(function: FunctionType) -> FunctionType:
-    """The function that a ``functools.wraps`` wrapper stands for."""
-    for _ in range(10):
-        inner = function.__dict__.get("__wrapped__")
-        if type(inner) is not FunctionType:
-            break
-        function = inner
-    return function
+class Parameter(NamedTuple):
+    """One parameter; ``kind`` as inspect.Parameter has it, ``text`` as it is shown in the signature."""
+
+    name: str
+    text: str
+    kind: int
+
+    @property
+    def is_keyword(self) -> bool:
+        """May it be given by name?"""
+        return self.kind in (POSITIONAL_OR_KEYWORD, KEYWORD_ONLY)
 
 
-def function_of(value: Any) -> tuple[FunctionType, bool] | None:
-    """The Python function that a call of ``value`` runs, and whether its first argument is given already."""
-    function = callable_of(value)
-    bound = function is not value
-    if type(function) in (staticmethod, classmethod):
-        bound, function = type(function) is classmethod, function.__func__
-    return (unwrapped(function), bound) if type(function) is FunctionType else None
+POSITIONAL_ONLY, POSITIONAL_OR_KEYWORD, VAR_POSITIONAL, KEYWORD_ONLY, VAR_KEYWORD = map(
+    int,
+    (
+        inspect.Parameter.POSITIONAL_ONLY,
+        inspect.Parameter.POSITIONAL_OR_KEYWORD,
+        inspect.Parameter.VAR_POSITIONAL,
+        inspect.Parameter.KEYWORD_ONLY,
+        inspect.Parameter.VAR_KEYWORD,
+    ),
+)
 
 
-def parameters(value: Any, bound: bool = False) -> list[str]:
-    """Names that may be given as keywords to a call of ``value``; ``bound`` leaves out the first."""
-    found = function_of(value)
-    if found is None:
-        return []
-    function, is_bound = found
-    code: CodeType = function.__code__
-    skip = max(1 if bound or is_bound else 0, code.co_posonlyargcount)
-    return list(code.co_varnames[skip : code.co_argcount + code.co_kwonlyargcount])
+class Signature(NamedTuple):
+    """Parameters without those that are given already, and what is returned ("" when that is not said)."""
+
+    parameters: list[Parameter]
+    returns: str = ""
+
+    def __str__(self) -> str:
+        shown: list[str] = []
+        is_starred = False
+        for at, parameter in enumerate(self.parameters):
+            if parameter.kind == KEYWORD_ONLY and not is_starred:
+                shown.append("*")
+            is_starred = is_starred or parameter.kind in (VAR_POSITIONAL, KEYWORD_ONLY)
+            shown.append(parameter.text)
+            following = self.parameters[at + 1].kind if at + 1 < len(self.parameters) else KEYWORD_ONLY
+            if parameter.kind == POSITIONAL_ONLY != following:
+                shown.append("/")
+        return f"({', '.join(shown)})" + (f" -> {self.returns}" if self.returns else "")
+
+
+def signature_of(value: Any, bound: bool = False) -> Signature | None:
+    """The signature of a call, None when it cannot be seen. ``bound``: ``value`` was found on an instance."""
+    target = target_of(value, bound)
+    if target is None:
+        # numpy's ufuncs and other things in C that are no function for Python
+        return _from_documentation(value) if _is_from_c(value) else None
+    if target.function is not None:
+        found = _of_function(target.function)
+    elif is_class(target.value):
+        found = _of_class(target.value)
+    else:
+        found = _from_text(_text_of(target.value)) or _from_documentation(target.value)
+    return found and _without_given(found, target)
 
 
 def signature(value: Any, bound: bool = False) -> str:
     """``(a, b=1, *args)``, or "" when it cannot be seen. Defaults that are no plain values are shown as ``...``."""
-    found = function_of(value)
-    if found is not None:
-        return _function_signature(found[0], bound or found[1])
-    if type(value) is BuiltinFunctionType or type(value) in _DOCUMENTED:
-        text: str | None = getattr(value, "__text_signature__")  # noqa: B009  typeshed does not know it
-        return _GIVEN.sub("", " ".join(text.split())).replace("( ", "(").replace(", )", ")") if text else ""
-    if is_class(value):
-        doc = class_dict(value).get("__doc__")
-        match = re.match(rf"{re.escape(name_of(value))}(\([^\n]*?\))", doc) if type(doc) is str else None
-        return match.group(1) if match else ""
-    return ""
+    found = signature_of(value, bound)
+    return "" if found is None else str(found)
 
 
-def _function_signature(function: FunctionType, bound: bool) -> str:
-    code = function.__code__
-    names = code.co_varnames
-    positional, keyword_only = code.co_argcount, code.co_kwonlyargcount
+def parameters(value: Any, bound: bool = False) -> list[str]:
+    """Names that may be given as keywords to a call of ``value``; ``bound`` leaves out the first."""
+    found = signature_of(value, bound)
+    return [] if found is None else [parameter.name for parameter in found.parameters if parameter.is_keyword]
+
+
+def _without_given(found: Signature, target: Target) -> Signature:
+    left, given = list[Parameter](), target.given
+    for parameter in found.parameters:
+        if given and parameter.kind in (POSITIONAL_ONLY, POSITIONAL_OR_KEYWORD) and target.function is not None:
+            given -= 1
+        elif parameter.name in target.named and parameter.is_keyword:
+            # What a partial has by name may be given again, and what follows only by name.
+            left.append(parameter._replace(kind=KEYWORD_ONLY))
+        else:
+            behind_named = bool(left) and left[-1].kind == KEYWORD_ONLY and parameter.kind == POSITIONAL_OR_KEYWORD
+            left.append(parameter._replace(kind=KEYWORD_ONLY) if behind_named else parameter)
+    return Signature(left, found.returns)
+
+
+# --- Python functions -------------------------------------------------------------------------------------------------
+
+
+def _of_function(function: Any) -> Signature:
+    code: CodeType = function.__code__
+    names, positional = code.co_varnames, code.co_argcount
+    rest = positional + code.co_kwonlyargcount
     defaults = function.__defaults__ or ()
-    keyword_defaults = function.__kwdefaults__ or {}
-    shown: list[str] = []
-    for at in range(1 if bound and positional else 0, positional):
+    by_name = names_in(function.__kwdefaults__ or {})
+    annotations = function.__annotations__ if has_annotations(function) else {}
+    found: list[Parameter] = []
+    for at in range(positional):
         given = at - (positional - len(defaults))
-        shown.append(_parameter(function, names[at], defaults[given] if given >= 0 else UNKNOWN))
-        if at + 1 == code.co_posonlyargcount:
-            shown.append("/")
-    rest = positional + keyword_only
+        kind = POSITIONAL_ONLY if at < code.co_posonlyargcount else POSITIONAL_OR_KEYWORD
+        default = defaults[given] if given >= 0 else UNKNOWN
+        found.append(Parameter(names[at], _parameter(annotations, names[at], default), kind))
     if code.co_flags & inspect.CO_VARARGS:
-        shown.append(f"*{_parameter(function, names[rest], UNKNOWN)}")
+        found.append(Parameter(names[rest], f"*{_parameter(annotations, names[rest], UNKNOWN)}", VAR_POSITIONAL))
         rest += 1
-    elif keyword_only:
-        shown.append("*")
-    for name in names[positional : positional + keyword_only]:
-        shown.append(_parameter(function, name, keyword_defaults.get(name, UNKNOWN)))
+    for name in names[positional : positional + code.co_kwonlyargcount]:
+        found.append(Parameter(name, _parameter(annotations, name, by_name.get(name, UNKNOWN)), KEYWORD_ONLY))
     if code.co_flags & inspect.CO_VARKEYWORDS:
-        shown.append(f"**{_parameter(function, names[rest], UNKNOWN)}")
-    result = _annotation(function, "return")
-    return f"({', '.join(shown)})" + (f" -> {result}" if result else "")
+        found.append(Parameter(names[rest], f"**{_parameter(annotations, names[rest], UNKNOWN)}", VAR_KEYWORD))
+    return Signature(found, _annotation(annotations, "return"))
 
 
-def _parameter(function: FunctionType, name: str, default: Any) -> str:
-    annotation = _annotation(function, name)
+def _parameter(annotations: Any, name: str, default: Any) -> str:
+    annotation = _annotation(annotations, name)
     text = f"{name}: {annotation}" if annotation else name
     if default is UNKNOWN:
         return text
@@ -106,9 +139,9 @@ def _parameter(function: FunctionType, name: str, default: Any) -> str:
     return f"{text} = {value}" if annotation else f"{text}={value}"
 
 
-def _annotation(function: FunctionType, name: str) -> str:
+def _annotation(annotations: Any, name: str) -> str:
     """An annotation that is a string, None or a class; what would have to be evaluated or printed is left out."""
-    value = function.__annotations__.get(name, UNKNOWN) if _has_annotations(function) else UNKNOWN
+    value = value_in(annotations, name) if type(annotations) is dict else UNKNOWN
     if type(value) is str:
         return value
     if value is None:
@@ -116,23 +149,86 @@ def _annotation(function: FunctionType, name: str) -> str:
     return name_of(value) if value is not UNKNOWN and is_class(value) else ""
 
 
-def _has_annotations(function: FunctionType) -> bool:
-    """From Python 3.14 on reading annotations runs a function of the user's module."""
-    return getattr(function, "__annotate__", None) is None
+# --- C, by its text ----------------------------------------------------------------------------------------------------
 
 
-def documentation(value: Any) -> str:
-    """The docstring of a function, class or module, or of the class of anything else."""
-    if type(value) is FunctionType:
-        doc: Any = unwrapped(value).__doc__
-    elif type(value) is property or is_routine(value):
-        doc = value.__doc__
-    elif is_module(value):
-        doc = instance_dict(value).get("__doc__")
-    else:
-        classes = mro_of(value) if is_class(value) else mro_of(type(value))
-        doc = class_attribute(classes[:-1] or classes, "__doc__")
-    if type(doc) is not str:
+def _text_of(value: Any) -> str:
+    text: Any = getattr(value, "__text_signature__")  # noqa: B009  typeshed does not know it; these are types in C
+    if type(text) is not str:
         return ""
-    match = _TEXT_SIGNATURE.match(doc)
-    return inspect.cleandoc(doc[match.end() :].lstrip("-\n") if match and "--\n" in doc[: match.end() + 5] else doc)
+    return _GIVEN.sub("", " ".join(text.split())).replace("( ", "(").replace(", )", ")")
+
+
+def _of_class(cls: type) -> Signature | None:
+    """Of a class whose constructor is in C: its text signature, or how its docstring begins."""
+    classes = mro_of(cls)
+    doc = value_in(class_dict(cls), "__doc__")
+    if type(doc) is str and (found := _from_first_line(doc, name_of(cls))) is not None:
+        return found
+    own = [class_attribute(classes, name) for name in ("__init__", "__new__")]
+    if all(raw is object.__dict__[name] for raw, name in zip(own, ("__init__", "__new__"), strict=True)):
+        return Signature([])
+    return None
+
+
+def _is_from_c(value: Any) -> bool:
+    return type(value) is not UNKNOWN and name_of(type(value)) in ("ufunc", "cython_function_or_method")
+
+
+def _from_documentation(value: Any) -> Signature | None:
+    doc = documentation(value, whole=True)
+    return _from_first_line(doc, r"\w+") if doc else None
+
+
+def _from_first_line(doc: str, name: str) -> Signature | None:
+    """``name(a, b=1)`` at the beginning of a docstring, as numpy's and Cython's functions have it."""
+    match = re.match(rf"\s*(?:\w+\.)*{name if name == chr(92) + 'w+' else re.escape(name)}(\()", doc[:LONGEST])
+    if match is None:
+        return None
+    depth = 0
+    for at in range(match.start(1), min(len(doc), LONGEST)):
+        depth += (doc[at] in "([{") - (doc[at] in ")]}")
+        if not depth:
+            return _from_text(" ".join(doc[match.start(1) : at + 1].split()))
+    return None
+
+
+def _from_text(text: str) -> Signature | None:
+    """The signature that a text like ``(a, b=1, /)`` says; what Python cannot parse (``[, key]``) is shown as it is."""
+    if not text:
+        return None
+    _, _, returns = text.rpartition(" -> ") if " -> " in text else ("", "", "")
+    try:
+        node = ast.parse(f"def f{text}: ...").body[0]
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None if text == "()" else _from_old_text(text)
+    assert isinstance(node, ast.FunctionDef)  # the text is between "def" and the colon
+    given = node.args
+    positional = [*given.posonlyargs, *given.args]
+    defaults: list[ast.expr | None] = [None] * (len(positional) - len(given.defaults)) + list(given.defaults)
+    found: list[Parameter] = []
+    for at, (argument, default) in enumerate(zip(positional, defaults, strict=True)):
+        kind = POSITIONAL_ONLY if at < len(given.posonlyargs) else POSITIONAL_OR_KEYWORD
+        found.append(Parameter(argument.arg, _shown(argument, default), kind))
+    if given.vararg:
+        found.append(Parameter(given.vararg.arg, f"*{_shown(given.vararg, None)}", VAR_POSITIONAL))
+    for argument, default in zip(given.kwonlyargs, given.kw_defaults, strict=True):
+        found.append(Parameter(argument.arg, _shown(argument, default), KEYWORD_ONLY))
+    if given.kwarg:
+        found.append(Parameter(given.kwarg.arg, f"**{_shown(given.kwarg, None)}", VAR_KEYWORD))
+    return Signature(found, returns)
+
+
+def _from_old_text(text: str) -> Signature | None:
+    """``(x1[, x2], /)`` and the like: names in the order in which they stand."""
+    names = re.findall(r"\w+(?:=[^,\[\])]+)?", text.strip("()"))
+    return (
+        Signature([Parameter(name.partition("=")[0], name, POSITIONAL_OR_KEYWORD) for name in names]) if names else None
+    )
+
+
+def _shown(argument: ast.arg, default: ast.expr | None) -> str:
+    text = f"{argument.arg}: {ast.unparse(argument.annotation)}" if argument.annotation else argument.arg
+    if default is None:
+        return text
+    return f"{text} = {ast.unparse(default)}" if argument.annotation else f"{text}={ast.unparse(default)}"
