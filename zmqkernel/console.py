@@ -220,7 +220,8 @@ class Completer:
         if not line[:end].strip():
             return [line[begin:end] + INDENT]
         try:
-            reply = self._client.complete(self.before + line, len(self.before) + end)
+            # Without what stands behind the cursor: readline cannot replace it, as a match with its closing bracket would.
+            reply = self._client.complete(self.before + line[:end])
         except ZmqKernelError:
             return []  # the kernel cannot say, or not in time: then there is nothing to choose from
         start = reply.cursor_start - len(self.before)

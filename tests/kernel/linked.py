@@ -107,7 +107,7 @@ class LinkedKernel:
             assert self.process.poll() is None, (self.directory / "log").read_text()
             self.rows += self.link.rows()
             for row in self.rows:
-                if row[0] in ("shell", "control") and row[1].parent.msg_id == msg_id:
+                if row[0] in ("shell", "control") and row[1].parent and row[1].parent.msg_id == msg_id:
                     return row[1]
             return None
 

@@ -45,8 +45,10 @@ class Holder:
 
 SHELL = SimpleNamespace(
     magics_manager=SimpleNamespace(
-        magics={"line": {"timeit": plus}, "cell": {"timeit": plus, "bash": plus}},
-        lsmagic=lambda: {"line": ["timeit", "time", "run"], "cell": ["timeit", "bash"]},
+        magics={
+            "line": {"timeit": plus, "time": plus, "run": plus, "matplotlib": plus, "cd": plus, "load_ext": plus},
+            "cell": {"timeit": plus, "bash": plus},
+        },
     )
 )
 NAMESPACE: dict[str, Any] = {
@@ -104,12 +106,12 @@ def reply(code: str, namespace: dict[str, Any] | None = None, shell: Any = SHELL
         ("not holder.thi", ["thing"]),
         ("unknown.", []),
         ("holder.unknown.", []),
-        ("plus().", []),
+        ("plus().bit_l", ["bit_length"]),
         ("data['", ["one']", "it\\'s']", 'a "b"\']', "nested']"]),
         ('data["', ['one"]', "it's\"]", 'a \\"b\\""]', 'nested"]']),
         ("data['|']", ["one", "it\\'s", 'a "b"', "nested"]),
         ("data['o", ["one']"]),
-        ("data[", ["'one']", '"it\'s"]', "'a \"b\"']", "4]", "'nested']"]),
+        ("data[", ["'one']", '"it\'s"]', "'a \"b\"']", "4]", "(1, 2)]", "'nested']"]),
         ("data['nested']['", ["deeper']"]),
         ("ordered['", ["x']"]),
         ("data['one", ["one']"]),
@@ -145,6 +147,9 @@ def reply(code: str, namespace: dict[str, Any] | None = None, shell: Any = SHELL
         ("%%timeit\nholder.thi", ["thing"]),
         ("%%bash\nholder.thi", []),
         ("a %ti", []),
+        ("%matplotlib in", ["inline"]),
+        ("%load_ext autor", ["autoreload"]),
+        ("%timeit -n 5 holder.thi", ["thing"]),
     ],
 )
 def test_completion(code: str, expected: list[str]) -> None:
@@ -265,6 +270,9 @@ def test_inspect_finds_the_function_around_the_cursor(code: str) -> None:
         ("holder.words", "Value: ['a', {'deep': 'text'}]"),
         ("holder.words", "Length: 2"),
         ("größe", "Value: 5"),
+        ("data['o|ne']", "Value: 1"),
+        ("data['nested|']", "Value: {'deeper': [1]}"),
+        ("holder.words[0|]", "Value: 'a'"),
         ("str.upper", "Signature: upper()"),
         ("len", "Signature: len(obj, /)"),
         ("%timeit|", "Docstring:\nAdd up."),

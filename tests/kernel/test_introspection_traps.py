@@ -92,6 +92,11 @@ class Trap:
         time.sleep(0.3)
         return Nested()
 
+    @property
+    def silent(self):
+        called("property without a type")
+        return Nested()
+
     def method(self) -> Nested:
         called("method")
         return Nested()
@@ -232,23 +237,24 @@ def count() -> None:
 @pytest.mark.parametrize(
     ("code", "expected"),
     [
-        ("trap.", ["child", "method", "plain", "prop", "slow", "typed"]),
+        ("trap.", ["child", "method", "plain", "prop", "silent", "slow", "typed"]),
         ("trap.pro", ["prop"]),
-        ("trap.prop.", NOTHING),
-        ("trap.typed.", NOTHING),
-        ("trap.slow.", NOTHING),
+        ("trap.prop.", ["leaf", "prop"]),  # its annotation says what it is
+        ("trap.typed.", ["leaf", "prop"]),
+        ("trap.slow.", ["leaf", "prop"]),
+        ("trap.silent.", NOTHING),
         ("trap.plain.", ["leaf", "prop"]),
         ("trap.child.", ["leaf", "prop"]),
         ("trap.dynamic.", NOTHING),
         ('trap["', NOTHING),
         ("trap[0].", NOTHING),
-        ("trap().", NOTHING),
-        ("trap.method().", NOTHING),
+        ("trap().", ["leaf", "prop"]),
+        ("trap.method().", ["leaf", "prop"]),
         ("proxy.", NOTHING),
         ("meta.", ["member"]),
         ("Meta.", ["member"]),
         ("tr", ["trap", "try"]),
-        ("trap + trap.", ["child", "method", "plain", "prop", "slow", "typed"]),
+        ("trap + trap.", ["child", "method", "plain", "prop", "silent", "slow", "typed"]),
         ("watcher.", ["watched"]),
         ("watcher.watched.", NOTHING),
         ('evil["', NOTHING),

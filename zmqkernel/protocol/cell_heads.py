@@ -14,6 +14,7 @@ import msgspec
 Kind = Literal["code", "markdown", "raw"]
 KINDS: dict[str, Kind] = {"markdown": "markdown", "raw": "raw", "md": "markdown"}
 
+_MAYBE = re.compile(r"\s*#\s*[%<I]")
 _PERCENT = re.compile(r"^\s*#\s*%%(?P<head>%*(?:\s.*)?)$")
 _OTHER = re.compile(r"^\s*#\s*(?:<codecell>|In\[[0-9 ]*\]:?)\s*$")
 _KEY = re.compile(r"^[\w.@/-]+$", re.ASCII)
@@ -50,6 +51,8 @@ class Head(msgspec.Struct, frozen=True):
 
 def read_head(line: str) -> Head | None:
     """The head of a cell, None when the line begins none."""
+    if not _MAYBE.match(line):
+        return None  # most lines, and this is asked of each at every key
     percent = _PERCENT.match(line)
     if percent:
         return _parsed(percent["head"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+_MAYBE = re.compile("[%!?]")
 _MAGIC = re.compile(r"^\s*(?:# |#)*%{1,3}[a-zA-Z]")
 _FORCED = re.compile(r"^\s*(?:# |#)*%{1,3}[a-zA-Z].*#\s*escape")
 _REFUSED = re.compile(r"^\s*(?:# |#)*%{1,3}[a-zA-Z].*#\s*noescape")
@@ -34,6 +35,8 @@ def uncommented(lines: Iterable[str], quoted: Iterable[bool]) -> list[str]:
 
 def is_magic(line: str) -> bool:
     """Does a line, commented or not, hold a magic, a shell command or a question about an object?"""
+    if not _MAYBE.search(line):
+        return False  # most lines, and this is asked of each at every key
     if _FORCED.match(line):
         return True
     if _REFUSED.match(line):

@@ -7,7 +7,6 @@ keeps these bytes as they are, and clients decode them. So a name is decoded onl
 from __future__ import annotations
 
 import msgspec
-from msgspec import field
 
 DEPTH = 3
 """Attributes and keys are followed so deep: ``a`` is 0 deep, ``a.b["c"].d`` 3."""
@@ -39,9 +38,9 @@ class Entry(msgspec.Struct, omit_defaults=True, eq=True):
     """Bytes of memory of what is no instance of a class of the user's, without what it refers to; 0: not known."""
     members: str = ""
     """Key into ``types``: the attributes that the class gives it, or the module has."""
-    attributes: dict[str, Entry] = field(default_factory=dict[str, "Entry"])
+    attributes: dict[str, Entry] = {}
     """The instance's own attributes."""
-    items: dict[str, Entry] = field(default_factory=dict[str, "Entry"])
+    items: dict[str, Entry] = {}
     """Keys, columns or indices as they are written between brackets: ``'a'``, ``1``, ``('x', 2)``."""
     hidden: bool = False
     """Looks secret: that it exists is all that is told."""
@@ -163,9 +162,13 @@ class Mirror:
             self._names.pop(name, None)
         for key in changes.types_removed:
             self._types.pop(key, None)
-        # A view into the whole reply would keep all of it.
-        self._names.update((name, raw.copy()) for name, raw in changes.changed.items())
+        for name, raw in changes.changed.items():
+            self._names.pop(name, None)  # what changed last is at the end
+            self._names[name] = raw.copy()  # a view into the reply would keep all of it
         self._types.update((key, raw.copy()) for key, raw in changes.types.items())
+
+    def __bool__(self) -> bool:
+        return True  # also when there are no names
 
     def __len__(self) -> int:
         return len(self._names)

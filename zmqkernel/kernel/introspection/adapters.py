@@ -6,18 +6,21 @@ nothing is imported. A layer of torch, or what is built like one, is read throug
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from types import FunctionType
 from typing import Any
 
 from .lookup import (
+    DICTS,
     UNKNOWN,
     class_dict,
     instance_dict,
     is_class,
+    is_kind,
+    is_kind_of,
     is_plain_key,
     items_of,
+    keys_in,
     module_name,
     mro_of,
     name_of,
@@ -60,11 +63,6 @@ Seen = tuple[Any, "type | None", Any]
 """A value (or UNKNOWN), its type when the value is not known, and the table whose columns it has."""
 
 
-def is_kind(kind: type, module: str, *names: str) -> bool:
-    """Is ``kind`` exactly a class that a loaded module has under one of these names?"""
-    return any(kind is module_name(module, name) for name in names)
-
-
 def is_frame(kind: type) -> bool:
     """A DataFrame of pandas or polars."""
     return is_kind(kind, "pandas", "DataFrame") or is_kind(kind, "polars", "DataFrame")
@@ -104,9 +102,7 @@ def labels_of(index: Any) -> list[Any]:
 
 def is_own_dtype(dtype: Any) -> bool:
     """A dtype of numpy or pandas, whose arrays run no code of the user's."""
-    kind = type(dtype)
-    plain = module_name("numpy", "dtype")
-    return any(cls is plain for cls in mro_of(kind)) or is_kind(kind, "pandas", name_of(kind))
+    return is_kind_of(dtype, "numpy", "dtype") or is_kind(type(dtype), "pandas", name_of(type(dtype)))
 
 
 def columns_of(value: Any) -> list[Any] | None:
@@ -126,9 +122,8 @@ def columns_of(value: Any) -> list[Any] | None:
 
 def dtype_of(value: Any) -> Any:
     """The dtype of an array, or of a record out of one, read by numpy itself also for a subclass; None for anything else."""
-    for name in ("ndarray", "void"):
-        cls = module_name("numpy", name)
-        if cls is not UNKNOWN and any(own is cls for own in mro_of(type(value))):
+    for cls in mro_of(type(value)):
+        if is_kind(cls, "numpy", "ndarray", "void"):
             return cls.dtype.__get__(value)
     return None
 
@@ -141,7 +136,7 @@ def rows_of(value: Any) -> list[Any]:
 def children_of(value: Any) -> dict[str, Any]:
     """The layers, parameters and buffers of something built like torch's ``Module``."""
     own = instance_dict(value)
-    if type(own.get("_modules")) not in (dict, sys.modules["collections"].OrderedDict):
+    if type(own.get("_modules")) not in DICTS:
         return {}
     found: dict[str, Any] = {}
     for part in CHILDREN:
@@ -155,7 +150,7 @@ def keys_of(value: Any, like: Any, kind: type, position: int = 0) -> tuple[Seque
     ``like`` is the table whose columns it has, ``position`` counts the commas before the cursor (``df.loc[:, "``).
     """
     if reads_as(value, dict):
-        return [key for key, _ in items_of(value)], "key"
+        return keys_in(value), "key"
     if is_kind(kind, "pandas.core.indexing", *INDEXERS):
         if position:
             return columns_of(like) or [], "column"

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 SECONDS = 0.08
 """A little less than an editor waits for a live answer."""
-ITEMS = 1000
+ITEMS = 500
 """Most items in a reply."""
 STEP = 256
 """Items between two looks at the clock."""
@@ -31,9 +31,9 @@ class Budget:
 
     def is_spent(self) -> bool:
         """Is there no time left? Then the answer is incomplete."""
-        if time.monotonic() > self._deadline:
-            self.incomplete = True
-        return self.incomplete
+        is_over = time.monotonic() > self._deadline
+        self.incomplete = self.incomplete or is_over
+        return is_over
 
     def within(self, items: Iterable[Item]) -> Iterator[Item]:
         """The items, as long as there is time."""

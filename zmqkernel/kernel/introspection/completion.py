@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import builtins
 import keyword
-from collections.abc import Iterable, Mapping
+import operator
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ...protocol.messages import CompleteReply
@@ -13,14 +15,16 @@ from .arguments import in_string, keywords
 from .expressions import Found
 from .keys import Answer, Key, keys_at, written
 from .lookup import (
+    UNKNOWN,
     class_dict,
     instance_dict,
     is_class,
     is_module,
     is_plain_key,
     is_routine,
-    items_in,
+    keys_in,
     mro_of,
+    values_at,
 )
 from .matches import JUPYTER_TYPES, Match, described, kind_of, signature_of, starting
 from .paths import paths_at
@@ -78,7 +82,7 @@ def _answer(place: Place, code: str, cursor: int, scope: Scope) -> Answer:
     match place.kind:
         case "attribute":
             found = scope.find(place.source)
-            return Answer(starting(place.prefix, attributes(found, scope)) if found and not found.is_opaque else [])
+            return Answer(attributes(found, scope, place.prefix) if found and not found.is_opaque else [])
         case "key":
             return _keys(place, code, cursor, scope)
         case "string":
@@ -111,33 +115,59 @@ def _named(place: Place, scope: Scope) -> list[Match]:
 
 def _names(place: Place, scope: Scope) -> list[Match]:
     prefix = place.prefix
-    names = {name: Match(name, "keyword") for name in KEYWORDS if name.startswith(prefix)}
-    for visible in (builtins.__dict__, scope.namespace):
-        for name, value in scope.budget.within(items_in(visible)):
-            if type(name) is str and name.startswith(prefix):
-                names[name] = Match(name, kind_of(value), value)
-    return starting(prefix, names.values()) + starting(prefix, keywords(place, scope))
+    own = list(filter(_visible(prefix), keys_in(scope.namespace, sys.maxsize)))
+    others = {*filter(_visible(prefix), (*KEYWORDS, *list(builtins.__dict__)))} - {*own}
+    names = scope.budget.cut(sorted(own) + sorted(others))  # when there are too many, the user's own stay
+    return starting(prefix, keywords(place, scope)) + _bound(names, scope)
 
 
-def attributes(found: Found, scope: Scope) -> list[Match]:
-    """All attributes that can be seen, by name."""
+def _visible(prefix: str) -> Callable[[str], bool]:
+    """Does a name go on from ``prefix``? Private ones only when an underscore was typed. Fast: a namespace may be large."""
+    if prefix:
+        return operator.methodcaller("startswith", prefix)
+    return lambda name: name[:1] != "_"
+
+
+def _bound(names: list[str], scope: Scope) -> list[Match]:
+    """Names with what they are bound to now."""
+    found: list[Match] = []
+    spaces = (scope.namespace, builtins.__dict__)
+    values = zip(names, *(values_at(space, names) for space in spaces), strict=True)
+    for name, *bound in scope.budget.within(values):
+        value = next((value for value in bound if value is not UNKNOWN), UNKNOWN)
+        if value is not UNKNOWN:
+            found.append(Match(name, kind_of(value), value))
+        elif name in KEYWORDS:
+            found.append(Match(name, "keyword"))
+    return found
+
+
+def attributes(found: Found, scope: Scope, prefix: str = "") -> list[Match]:
+    """The attributes that can be seen and go on from ``prefix``; private ones only when an underscore was typed."""
     names: dict[str, Match] = {}
+    hidden = () if prefix.startswith("_") else ("_",)
+
+    def fits(name: str) -> bool:
+        return name.startswith(prefix) and not name.startswith(hidden)
+
     is_type = is_class(found.value)
     if not is_module(found.value):
         for cls in reversed(mro_of(found.value) if is_type else mro_of(found.type)):
             for name, raw in scope.budget.within(list(class_dict(cls).items())):
-                if type(name) is str:
+                if type(name) is str and fits(name):
                     names[name] = Match(name, kind_of(raw), raw, not is_type and is_routine(raw))
     own = instance_dict(found.value)
-    names.update({name: Match(name, kind_of(value), value) for name, value in own.items() if name.isidentifier()})
+    names.update(
+        {name: Match(name, kind_of(value), value) for name, value in own.items() if fits(name) and name.isidentifier()}
+    )
     for name, child in adapters.children_of(found.value).items():
-        if name.isidentifier():
+        if fits(name) and name.isidentifier():
             names.setdefault(name, Match(name, kind_of(child), child))
     if adapters.has_column_attributes(found.type):
         for name in adapters.columns_of(found.like) or ():
-            if type(name) is str and name.isidentifier() and not keyword.iskeyword(name):
+            if type(name) is str and fits(name) and name.isidentifier() and not keyword.iskeyword(name):
                 names.setdefault(name, Match(name, "column"))
-    for name in scope.more_names(found):
+    for name in filter(fits, scope.more_names(found)):
         names.setdefault(name, Match(name, "variable"))
     return list(names.values())
 

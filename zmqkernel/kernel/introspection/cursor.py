@@ -25,11 +25,12 @@ def at_cursor(code: str, cursor: int, scope: Scope) -> tuple[Found | None, str]:
     if at is None and (field := _field_at(tokens, cursor)):
         tokens = field
         at = _name_at(tokens, cursor)
+    elif at is None and (source := _subscript_at(tokens, cursor, code)):
+        return scope.find(source), source
     elif at is None and any(
         token.kind in ("comment", "string", "open") and token.start < cursor < token.end for token in tokens
     ):
-        source = _subscript_at(tokens, cursor, code)
-        return (scope.find(source) if source else None), source
+        return None, ""
     found = None
     if at is not None:
         # As one line: inside brackets an expression may go on on the next one.
@@ -60,11 +61,12 @@ def _field_at(tokens: list[Token], cursor: int) -> list[Token]:
 
 
 def _subscript_at(tokens: list[Token], cursor: int, code: str) -> str:
-    """``df["region"]`` when the cursor stands in the string."""
+    """``df["region"]`` or ``xs[0]`` when the cursor stands in the brackets."""
     for at, token in enumerate(tokens):
-        is_here = token.kind == "string" and token.start < cursor < token.end and 0 < at < len(tokens) - 1
+        is_here = token.kind in ("string", "number") and token.start <= cursor <= token.end and 0 < at < len(tokens) - 1
         if is_here and tokens[at - 1].text == "[" and tokens[at + 1].text == "]":
-            return expression_before(joined(tokens[: at + 2]), code)
+            source = expression_before(joined(tokens[: at + 2]), code)
+            return "" if source.startswith("[") else source
     return ""
 
 

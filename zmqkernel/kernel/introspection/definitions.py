@@ -119,7 +119,7 @@ def _method_of(cls: type) -> CodeType | None:
     qualified = name if type(name) is str else name_of(cls)
     for raw in list(class_dict(cls).values()):
         function: Any = raw.fget if type(raw) is property else raw
-        if type(function) in (staticmethod, classmethod):
+        if type(function) is staticmethod or type(function) is classmethod:
             function = function.__func__
         if type(function) is FunctionType and function.__code__.co_qualname.rpartition(".")[0].endswith(qualified):
             return function.__code__

@@ -15,6 +15,7 @@ _UNDERLINE = re.compile(r"^(?P<title>\S[^\n]*)\n[-=~^]{3,}[ \t]*$", re.MULTILINE
 _DOCTEST = re.compile(r"^(?P<indent>[ \t]*)>>> .*(?:\n(?!\s*$).*)*", re.MULTILINE)
 _LITERAL = re.compile(r"::[ \t]*\n\n(?P<block>(?:[ \t]+\S[^\n]*\n?|[ \t]*\n)+)")
 _ROLE = re.compile(r":[\w:+-]+:`~?\.?([^`<]+?)(?:\s*<[^`]*>)?`")
+_DOUBLE = re.compile(r"(?<!`)``(?!`)")
 _DIRECTIVE = re.compile(r"^\.\. (?P<name>[\w-]+)::[ \t]*(?P<text>[^\n]*)$", re.MULTILINE)
 _NUMPY_SECTION = re.compile(
     r"^(?:Other )?Parameters\n-{3,}[ \t]*\n(?P<body>.*?)(?=^\S[^\n]*\n-{3,}|\Z)", re.MULTILINE | re.DOTALL
@@ -90,7 +91,7 @@ def markdown(doc: str) -> str:
     text = _GOOGLE_TITLE.sub(r"**\1**\n", text)
     text = _UNDERLINE.sub(lambda match: f"**{match['title'].strip()}**\n", text)
     text = _DIRECTIVE.sub(lambda match: f"*{match['name']}* {match['text']}".rstrip(), text)
-    text = _ROLE.sub(r"`\1`", text).replace("``", "`")
+    text = _DOUBLE.sub("`", _ROLE.sub(r"`\1`", text))
     text = "\n".join(_line(line) for line in text.split("\n"))
     return re.sub(r"\0(\d+)\0", lambda match: f"\n{fenced[int(match[1])]}\n", text).strip()
 

@@ -23,9 +23,10 @@ from .lookup import (
     is_class,
     is_descriptor,
     is_module,
-    items_of,
+    is_plain_key,
     mro_of,
     reads_as,
+    value_at,
     value_in,
 )
 from .targets import has_annotations, target_of, unwrapped
@@ -243,7 +244,8 @@ def _item(found: Found, index: ast.expr) -> Found | None:
     if value is UNKNOWN or key is UNKNOWN:
         return None
     if reads_as(value, dict):
-        return next((Found(item) for own, item in items_of(value) if same_key(own, key)), None)
+        item = value_at(value, key) if is_plain_key(key) else UNKNOWN
+        return None if item is UNKNOWN else Found(item)
     for kind in (list, tuple):
         if reads_as(value, kind) and type(key) in (int, slice):
             return _at(value, kind, key)

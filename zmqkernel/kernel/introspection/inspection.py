@@ -11,7 +11,7 @@ from .cursor import at_cursor
 from .definitions import place_of, source_of
 from .docstrings import documentation, markdown
 from .expressions import Found
-from .lookup import UNKNOWN, instance_dict, is_class, is_module, is_routine
+from .lookup import UNKNOWN, instance_dict, is_builtin_type, is_class, is_module, is_routine
 from .previews import dtypes, preview
 from .scope import Scope, answered
 from .signatures import signature
@@ -36,7 +36,8 @@ def _reply(code: str, cursor: int, detail_level: int, scope: Scope) -> InspectRe
         return InspectReply(found=False)
     facts = _facts(found, title)
     source = source_of(found.value) if detail_level else ""
-    doc = "" if source else documentation(found.raw if found.raw is not UNKNOWN else found.type)
+    is_plain = found.value is not UNKNOWN and _is_data(found.value) and is_builtin_type(found.type)
+    doc = "" if source or is_plain else documentation(found.raw if found.raw is not UNKNOWN else found.type)
     if source:
         facts.append(("Source", f"\n{source}"))
     elif doc:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import operator
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ from . import adapters
 from .budget import Budget
 from .closing import Closing, closing, tail
 from .expressions import Found, same_key
-from .lookup import LOOKED_AT, UNKNOWN, items_of, reads_as
+from .lookup import LOOKED_AT, UNKNOWN, has_only, is_kind, reads_as, values_at
 from .matches import Match
 from .places import Place, literals
 
@@ -37,15 +38,29 @@ class Key(NamedTuple):
 def keys_at(place: Place, code: str, cursor: int, found: Found, budget: Budget) -> Answer:
     """The keys of ``found`` that go on from what was typed."""
     labels, kind = adapters.keys_of(found.value, found.like, found.type, place.position)
-    values = dict[Any, Any]()
     if len(labels) >= (LOOKED_AT if kind == "key" else adapters.MOST):
         budget.incomplete = True
-    if kind == "key" and reads_as(found.value, dict):
-        values = {key: value for key, value in items_of(found.value) if type(key) is str}
-    is_located = adapters.is_kind(found.type, "pandas.core.indexing", *adapters.INDEXERS)
-    keys = _next_parts(labels, kind, place, is_located)
-    known = (Key(key, kind, last, values.get(key, UNKNOWN) if type(key) is str else UNKNOWN) for key, last in keys)
-    return written(place, code, cursor, known, "" if place.is_listed else "]", budget)
+    is_located = is_kind(found.type, "pandas.core.indexing", *adapters.INDEXERS)
+    keys = _next_parts(_possible(labels, place), kind, place, is_located)
+    known = (Key(key, kind, last) for key, last in keys)
+    answer = written(place, code, cursor, known, "" if place.is_listed else "]", budget)
+    if answer.matches and place.quote and not place.flags and reads_as(found.value, dict):
+        values = values_at(found.value, [match.label for match in answer.matches])
+        return answer._replace(
+            matches=[match._replace(value=value) for match, value in zip(answer.matches, values, strict=True)]
+        )
+    return answer
+
+
+def _possible(labels: Sequence[Any], place: Place) -> Sequence[Any]:
+    """Without what cannot go on from what was typed: of many keys mostly few are left."""
+    typed = _decoded(place.flags, place.quote, place.prefix) if place.quote else None
+    if typed is None:
+        return labels
+    kind = type(typed)
+    if kind is str and has_only(labels, frozenset()):
+        return list(filter(operator.methodcaller("startswith", typed), labels)) if typed else labels
+    return [label for label in labels if type(label) is tuple or (type(label) is kind and label.startswith(typed))]
 
 
 def _next_parts(labels: Sequence[Any], kind: str, place: Place, is_located: bool) -> Iterator[tuple[Any, bool]]:
@@ -85,6 +100,9 @@ def written(place: Place, code: str, cursor: int, keys: Iterable[Key], bracket: 
         text = _written(key, typed, place)
         if text is not None and len(text) < LONGEST:
             text += _with(whole if is_last else part, code, end, replaced)
+            if len(matches) >= budget.items:
+                budget.incomplete = True
+                break
             matches.setdefault(text, Match(text, kind, value, label=key if type(key) is str else repr(key)))
     return Answer(list(matches.values()), len(rest) + replaced)
 

@@ -9,9 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import modules
-from .adapters import is_kind
 from .docstrings import documentation
-from .lookup import UNKNOWN, class_attribute, instance_dict, is_class, mro_of, name_of, names_in
+from .lookup import UNKNOWN, class_attribute, instance_dict, is_class, is_kind, mro_of, name_of, names_in
 from .matches import Match, starting
 from .paths import paths_at
 from .places import Place
@@ -61,7 +60,11 @@ def _loaded(magic: Any) -> Any:
         return UNKNOWN  # only IPython's own modules are imported for this
     module, _, cls = spec.partition(":")
     found = instance_dict(importlib.import_module(module)).get(cls)
-    return class_attribute(mro_of(found), name) if is_class(found) else UNKNOWN
+    if not is_class(found):
+        return UNKNOWN
+    function = class_attribute(mro_of(found), name)
+    # %%bash and the like have no method of their own: they take what %%script takes.
+    return class_attribute(mro_of(found), "shebang") if function is UNKNOWN else function
 
 
 def _known(scope: Scope, kind: str) -> dict[str, Any]:

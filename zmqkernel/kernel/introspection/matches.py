@@ -10,14 +10,17 @@ from .adapters import is_frame
 from .lookup import (
     TUPLE_FIELD,
     UNKNOWN,
+    Types,
     is_class,
     is_descriptor,
     is_module,
     is_routine,
+    name_of,
 )
 from .signatures import signature
 from .values import shape_text, type_name
 
+NUMBERS = Types(int, float, bool, complex, type(None))
 JUPYTER_TYPES = {"variable": "instance", "key": "dict key", "column": "dict key", "parameter": "param"}
 """IPython's words in ``_jupyter_types_experimental`` where they are not ours."""
 
@@ -38,6 +41,11 @@ class Match(NamedTuple):
 
 def kind_of(value: Any) -> str:
     """The word for what ``value`` is."""
+    kind = type(value)
+    if kind is type:
+        return "class"
+    if kind in NUMBERS:
+        return "variable"
     if is_routine(value) or type(value) is functools.partial:
         return "function"
     if type(value) is property or type(value) is TUPLE_FIELD:
@@ -67,6 +75,9 @@ def described(match: Match) -> tuple[str, str]:
     value = match.value
     if value is UNKNOWN or match.kind in ("module", "class", "function", "keyword"):
         return "", ""
+    if type(value) in NUMBERS:
+        name = name_of(type(value))  # most values are one of these: no need to look closer
+        return name, name
     if is_descriptor(value) or type(value) is TUPLE_FIELD:
         return "", ""
     name = type_name(type(value))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .adapters import is_frame, is_kind, is_own_dtype
-from .lookup import is_plain_key
+from .adapters import is_frame, is_own_dtype
+from .lookup import is_kind, is_plain_key
 from .values import type_name, value_text
 
 ROWS = 5

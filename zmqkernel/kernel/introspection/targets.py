@@ -6,12 +6,12 @@ import functools
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any, NamedTuple
 
-from .lookup import UNKNOWN, class_attribute, instance_dict, is_class, is_routine, mro_of, names_in, value_in
+from .lookup import UNKNOWN, Types, class_attribute, instance_dict, is_class, is_routine, mro_of, names_in, value_in
 
 DEEPEST = 10
 _partial_slots: Any = functools.partial.__dict__
 CACHED = type(functools.lru_cache(lambda: None))
-C_ROUTINES = (
+C_ROUTINES = Types(
     BuiltinFunctionType,
     type(str.upper),
     type(object.__init__),

@@ -12,30 +12,32 @@ from itertools import islice
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
-from .adapters import is_frame, is_kind, is_own_dtype
+from .adapters import is_frame, is_own_dtype
 from .lookup import (
     DICTS,
-    UNKNOWN,
+    Types,
     instance_dict,
     is_class,
+    is_kind,
+    is_kind_of,
     is_module,
     is_routine,
     items_of,
-    module_name,
     module_of,
     mro_of,
     name_of,
     reads_as,
 )
 
-PLAIN = (bool, float, complex, type(None), type(Ellipsis), type(NotImplemented), range, slice)
-NAMED = (FunctionType, BuiltinFunctionType, type(str.upper), type(object.__init__), type(object().__str__))
+PLAIN = Types(bool, float, complex, type(None), type(Ellipsis), type(NotImplemented), range, slice)
+NAMED = Types(FunctionType, BuiltinFunctionType, type(str.upper), type(object.__init__), type(object().__str__))
 BRACKETS = {list: "[]", tuple: "()", set: "{}", frozenset: "{}"}
-SHOWN_BY_THEIR_REPR = frozenset(
-    (
-        *(datetime.datetime, datetime.date, datetime.time, datetime.timedelta),
-        *(decimal.Decimal, fractions.Fraction, pathlib.PosixPath, pathlib.PurePosixPath, uuid.UUID),
-    )
+BUILT_IN = Types(*BRACKETS)
+SIZED = Types(*BRACKETS, str, bytes, bytearray)
+ENDS = Types(int, type(None))
+SHOWN_BY_THEIR_REPR = Types(
+    *(datetime.datetime, datetime.date, datetime.time, datetime.timedelta),
+    *(decimal.Decimal, fractions.Fraction, pathlib.PosixPath, pathlib.PurePosixPath, uuid.UUID),
 )
 """Types of the standard library whose repr() runs nothing but the standard library."""
 SCALARS = ("Timestamp", "Timedelta", "Period", "Interval")
@@ -48,12 +50,12 @@ def value_text(value: Any, most: int = 200, depth: int = DEPTH) -> str:
     kind = type(value)
     if kind is int:
         return repr(value) if int.bit_length(value) < 4000 else f"<int of {int.bit_length(value)} bits>"
-    if kind in (str, bytes):
+    if kind is str or kind is bytes:
         shown = repr(value[:most])
         return shown if len(value) <= most else f"{shown}..."
     if kind in PLAIN:
         return _plain(value)
-    if kind in BRACKETS or kind in DICTS:
+    if kind in BUILT_IN or kind in DICTS:
         return _container(value, most, depth)
     if is_module(value):
         return f"<module {_text(instance_dict(value).get('__name__'))}>"
@@ -86,7 +88,7 @@ def _qualified(value: Any) -> Any:
 
 def _is_plain_time(value: Any) -> bool:
     """A time zone may be of a class of the user's."""
-    if type(value) in (datetime.datetime, datetime.time):
+    if type(value) is datetime.datetime or type(value) is datetime.time:
         return value.tzinfo is None or type(value.tzinfo) is datetime.timezone
     return True
 
@@ -94,8 +96,7 @@ def _is_plain_time(value: Any) -> bool:
 def _scalar(value: Any) -> str:
     """A number of numpy's, a time of pandas'."""
     kind = type(value)
-    generic = module_name("numpy", "generic")
-    if generic is not UNKNOWN and any(cls is generic for cls in mro_of(kind)):
+    if is_kind_of(value, "numpy", "generic"):
         plain = is_kind(kind, "numpy", name_of(kind)) and not is_kind(kind, "numpy", "void", "object_")
         return str(value) if plain else ""
     return str(value) if is_kind(kind, "pandas", *SCALARS) and not is_kind(kind, "pandas", "Interval") else ""
@@ -123,8 +124,8 @@ def structure_text(value: Any, most: int = 500) -> str:
 
 
 def _plain(value: Any) -> str:
-    if type(value) in (range, slice) and not all(
-        type(x) in (int, type(None)) for x in (value.start, value.stop, value.step)
+    if (type(value) is range or type(value) is slice) and not all(
+        type(x) in ENDS for x in (value.start, value.stop, value.step)
     ):
         return ""
     return repr(value)
@@ -132,7 +133,7 @@ def _plain(value: Any) -> str:
 
 def _container(value: Any, most: int, depth: int) -> str:
     kind = type(value)
-    opening, closing = BRACKETS.get(kind, "{}")
+    opening, closing = BRACKETS[kind] if kind in BUILT_IN else "{}"
     if depth == 0:
         return f"{opening}...{closing}"
     parts: list[str] = []
@@ -172,7 +173,7 @@ def type_name(cls: type) -> str:
 def shape_text(value: Any) -> str:
     """``3 x 4, float64`` for exactly numpy's, pandas', polars' and torch's types, the length of a built-in container, else ""."""
     kind = type(value)
-    if kind in BRACKETS or kind in DICTS or kind in (str, bytes, bytearray):
+    if kind in SIZED or kind in DICTS:
         return str(len(value))
     try:
         if is_frame(kind):
