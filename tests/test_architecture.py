@@ -45,7 +45,7 @@ OWNERS = {
     "msgspec": {"zmqkernel", "lsp_bridge"},
     "pygls": {"lsp_bridge/rpc.py"},
     "traitlets": {"zmqkernel/kernel/shell.py", "zmqkernel/kernel/profile.py"},
-    "typer": {"zmqkernel/cli/app.py"},
+    "typer": {"zmqkernel/cli/app.py", "zmqkernel/cli/parameters.py"},
     "zmq": {
         "zmqkernel/client/door.py",
         "zmqkernel/kernel/transport.py",

@@ -21,7 +21,20 @@ from docs import cli_page
 from zmqkernel.client import Client
 
 COMMAND = [sys.executable, "-m", "zmqkernel"]
-COMMANDS = ["start", "attach", "run", "exec", "list", "info", "log", "interrupt", "restart", "resume", "shutdown"]
+COMMANDS = [
+    "start",
+    "attach",
+    "run",
+    "exec",
+    "list",
+    "info",
+    "log",
+    "vars",
+    "interrupt",
+    "restart",
+    "resume",
+    "shutdown",
+]
 KEYS = ["name", "path", "state", "kernel_pid", "supervisor_pid", "connection_file", "epoch", "seq", "unclean"]
 KEYS += ["held", "trouble"]
 

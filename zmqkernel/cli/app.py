@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, TextIO
 
@@ -17,6 +16,7 @@ from ..commands import listing, sessions
 from ..commands.render import Renderer
 from ..config import Config
 from .ending import EXIT_CODES, reported
+from .parameters import Json, Name, SessionOption, VariableOrder, Where
 
 HELP = f"""A live Python session that outlives editors, networks and crashes.
 
@@ -35,24 +35,6 @@ app = typer.Typer(
 )
 kernelspec_app = typer.Typer(help="What Jupyter knows about zmqkernel.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(kernelspec_app, name="kernelspec")
-
-
-def complete_name(incomplete: str) -> Iterable[str]:
-    """Shell completion of session names."""
-    return [name for name in sessions.names() if name.startswith(incomplete)]
-
-
-Name = Annotated[str | None, typer.Argument(metavar="NAME", help="The session.", autocompletion=complete_name)]
-Where = Annotated[
-    str | None,
-    typer.Argument(
-        metavar="NAME | CONNECTION_FILE", help="The session, or its connection file.", autocompletion=complete_name
-    ),
-]
-SessionOption = Annotated[
-    str | None, typer.Option("-s", "--session", metavar="NAME", help="The session.", autocompletion=complete_name)
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def _renderer(settings: Config, client: Client, *, prompts: bool, err: TextIO | None = None) -> Renderer:
@@ -274,6 +256,30 @@ def log(
     with sessions.open_journal(target, settings) as client:
         renderer = _renderer(settings, client, prompts=True, err=sys.stdout)  # in the order in which it came
         journal.show(client, renderer, since=since, last=last, follow=follow, as_json=json)
+
+
+@app.command(
+    "vars",
+    help=f"""The variables of a session, without asking its kernel, which may be busy, stopped or dead.
+
+A row is: name, type, length or shape, the cell that bound it, value or signature. What looks secret is left out.
+
+With --json an object: generation, stale (that kernel is dead), execution_count, truncated, variables.
+
+Examples:
+
+zmqkernel vars work --sort size
+
+zmqkernel vars --json | jq '.variables | keys'
+
+{EXIT_CODES}""",
+)
+@reported
+def vars_(target: Where = None, json: Json = False, sort: VariableOrder = "name") -> None:
+    from ..commands import variables
+
+    with sessions.open_running(target, config.load()) as client:
+        print(variables.as_json(client) if json else variables.table(client, sort))
 
 
 @app.command(

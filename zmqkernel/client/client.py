@@ -16,20 +16,8 @@ from ..protocol.errors import Unreachable
 from ..protocol.journal import Record
 from ..protocol.messages import (
     AnswerRequest,
-    CompleteReply,
-    CompleteRequest,
-    DefinitionReply,
-    DefinitionRequest,
     Filter,
-    HistoryReply,
-    HistoryRequest,
-    InspectReply,
-    InspectRequest,
     InterruptRequest,
-    IsCompleteReply,
-    IsCompleteRequest,
-    KernelInfoReply,
-    KernelInfoRequest,
     OkReply,
     Origin,
     Position,
@@ -39,8 +27,6 @@ from ..protocol.messages import (
     SessionInfoRequest,
     ShutdownReply,
     ShutdownRequest,
-    SignatureReply,
-    SignatureRequest,
 )
 from .calls import REPLY_SECONDS, SLOW_SECONDS, check_features, execute_request, new_wire, outcome, own_name, shut_down
 from .conversation import Conversation
@@ -49,6 +35,7 @@ from .door import Door
 from .executions import AsyncExecution, AsyncFollowing
 from .follow import Published
 from .mirror import AsyncMirroring
+from .questions import AsyncQuestions
 from .revival import Reviver
 from .waiting import Reader, Request, Run, Waited
 
@@ -58,7 +45,7 @@ BATCH = 64
 """Messages taken in one go: a session that talks much must not stop the rest of the loop."""
 
 
-class AsyncClient(AsyncMirroring):
+class AsyncClient(AsyncQuestions, AsyncMirroring):
     """A connection to a session. Use :meth:`connect`, and ``async with`` or :meth:`close`."""
 
     def __init__(
@@ -197,39 +184,7 @@ class AsyncClient(AsyncMirroring):
         ``drop``: forget them instead."""
         return await self._ask(ResumeRequest(drop, executions or []), ResumeReply)
 
-    # --- questions ---------------------------------------------------------------------------------------------------
-
-    async def complete(self, code: str, cursor_pos: int | None = None) -> CompleteReply:
-        """Completions at ``cursor_pos`` (code points; None: the end)."""
-        at = len(code) if cursor_pos is None else cursor_pos
-        return await self._ask(CompleteRequest(code, at), CompleteReply)
-
-    async def inspect(self, code: str, cursor_pos: int | None = None, detail_level: int = 0) -> InspectReply:
-        """What is known about the name at ``cursor_pos`` (code points; None: the end)."""
-        at = len(code) if cursor_pos is None else cursor_pos
-        return await self._ask(InspectRequest(code, at, detail_level), InspectReply)
-
-    async def signature(self, code: str, cursor_pos: int | None = None) -> SignatureReply:
-        """Signatures of what is called around ``cursor_pos`` (code points; None: the end); only of our own kernel."""
-        at = len(code) if cursor_pos is None else cursor_pos
-        return await self._ask(SignatureRequest(code, at), SignatureReply)
-
-    async def definition(self, code: str, cursor_pos: int | None = None) -> DefinitionReply:
-        """Where the live object at ``cursor_pos`` (code points; None: the end) was defined; only of our own kernel."""
-        at = len(code) if cursor_pos is None else cursor_pos
-        return await self._ask(DefinitionRequest(code, at), DefinitionReply)
-
-    async def is_complete(self, code: str) -> IsCompleteReply:
-        """Is this a whole statement, or does more have to come?"""
-        return await self._ask(IsCompleteRequest(code), IsCompleteReply)
-
-    async def history(self, request: HistoryRequest | None = None) -> HistoryReply:
-        """Inputs of this and of earlier sessions; without a request the last 100."""
-        return await self._ask(request or HistoryRequest(hist_access_type="tail", n=100), HistoryReply)
-
-    async def kernel_info(self) -> KernelInfoReply:
-        """The kernel's language and features."""
-        return await self._ask(KernelInfoRequest(), KernelInfoReply)
+    # --- the session ---------------------------------------------------------------------------------------------------
 
     async def info(self) -> SessionInfoReply:
         """Who, where and how the session is; answered whatever the kernel does."""

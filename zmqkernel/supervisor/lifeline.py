@@ -132,6 +132,7 @@ class Kernel:
         """Give the lifeline the loop it lives in, and connect to the kernel if there is one."""
         self._context, self._poller, self._relay, self._on_info = context, poller, relay, on_info
         self._recall = recall
+        relay.mirror.ask = lambda: self._link and self._ask("mirror_request", {}, _ignore)
         # A kernel that the journal does not know was only just started when the supervisor died: it was asked nothing yet.
         self._is_new = not self.taken_over or self.generation != recall.generation
         if self._is_new:
@@ -171,7 +172,7 @@ class Kernel:
         self._relay.internal[request.msg_id] = self._ready
         self._link.send("control" if self._settings.kernel == OWN else "shell", request)
         if self.taken_over and self._settings.kernel == OWN:
-            self._ask_for_mirror()
+            self._relay.mirror.ask()
             self._ask("adopt_request", AdoptRequest(os.getpid()), self._reconcile)
             self._reconciling = True
         elif not self._is_new:
@@ -203,10 +204,6 @@ class Kernel:
         request = Wire(b"", os.urandom(8).hex()).message(msg_type, content)
         self._relay.internal[request.msg_id] = then
         self._link.send("control", request)
-
-    def _ask_for_mirror(self) -> None:
-        if self._link is not None:
-            self._ask("mirror_request", {}, _ignore)
 
     def _ready(self, reply: Any) -> None:
         from ..protocol.messages import KernelInfoReply

@@ -48,9 +48,9 @@ class Mirror:
     """``ask`` is set by the owner of the kernel's link: have the kernel tell everything."""
 
     def __init__(self, wire: Wire) -> None:
-        self.ask: Callable[[], None] = _nothing
+        self.ask: Callable[[], object] = _nothing
         self._wire = wire
-        self._version = self._begin = int(time.time() * 1000)
+        self._version = self._begin = int(time.time() * 1e6)
         self._names: Versioned = {}
         self._types: Versioned = {}
         self._removed: dict[str, int] = {}

@@ -4,13 +4,14 @@ Rules:
 
 1. A pass begins when no cell has begun for QUIET seconds after the last one ended, so that cells which come one after the
    other pay for one pass, and at the latest LATEST seconds after the first of them.
-2. It works in slices of SLICE seconds and lets go of the GIL after each; requests to this thread are answered in between.
-3. While a cell runs, there is a pause of PAUSE seconds after each slice.
+2. It works in slices of SLICE seconds, with a short sleep after each; requests to this thread are answered in between.
+3. It stops as soon as a cell waits. While one runs, slices are SHORT_SLICE long, with a pause of PAUSE seconds after each.
 """
 
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterator
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -22,9 +23,12 @@ if TYPE_CHECKING:
     from ..dispatch import Kernel
     from .namespace import Chunk, Namespace
 
-QUIET = 0.004
+QUIET = 0.012
 LATEST = 0.25
-SLICE = 0.0003
+SLICE = 0.001
+SHORT_SLICE = 0.0003
+BREATH = 0.00005
+"""Seconds of sleep between slices: only letting go of the GIL is not enough, it is taken again before another thread wakes."""
 PAUSE = 0.02
 WAKE = object()
 """In the queue of the introspection thread: look whether there is something to do."""
@@ -39,7 +43,7 @@ class MirrorLane:
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
         self._queue: SimpleQueue[Any] = kernel.side
-        self._cells: list[Ran] = []
+        self._cells: deque[Ran] = deque(maxlen=REMEMBERED)
         self._due = self._full = self._asleep = False
         self._first = self._last = 0.0
         self._pass: Iterator[Chunk | None] | None = None
@@ -49,8 +53,6 @@ class MirrorLane:
     def ran(self, msg_id: str, count: int, code: str, failed: bool) -> None:
         """A cell has ended; its reply has not gone yet."""
         self._cells.append(Ran(msg_id, count, code, failed))
-        if len(self._cells) > REMEMBERED:
-            del self._cells[: REMEMBERED // 2]
 
     def due(self) -> None:
         """Reply and idle have gone."""
@@ -88,9 +90,14 @@ class MirrorLane:
             if request is not WAKE:
                 return request
 
+    @property
+    def _is_busy(self) -> bool:
+        """A cell runs or waits."""
+        return bool(self._kernel.running) or self._kernel.main.waiting()
+
     def _wait(self) -> float | None:
         """Seconds until there is something to do; None: not before somebody wakes us."""
-        busy = bool(self._kernel.running)
+        busy = self._is_busy
         if self._pass is not None:
             return PAUSE if busy else 0.0
         if not (self._due or self._full):
@@ -106,7 +113,7 @@ class MirrorLane:
         """A slice."""
         if self._pass is None:
             now = time.monotonic()
-            if self._due and now < self._first + LATEST and (self._kernel.running or now < self._last + QUIET):
+            if self._due and now < self._first + LATEST and (self._is_busy or now < self._last + QUIET):
                 return
             if not (self._due or self._full):
                 return
@@ -116,7 +123,7 @@ class MirrorLane:
         except Exception:  # noqa: BLE001 - a bug of ours costs this pass; completions must go on, and so must the next pass
             log.bug("the mirror could not be brought up to date")
             self._pass = None
-        time.sleep(0)  # lets go of the GIL: a message that has come is handed on now
+        time.sleep(BREATH)  # a message that has come meanwhile is handed on now
 
     def _begin(self) -> None:
         from .namespace import Namespace  # here: none of it is for the start of the process
@@ -125,18 +132,20 @@ class MirrorLane:
             shell = self._kernel.shell
             self._namespace = Namespace(lambda: shell.user_ns, lambda: shell.user_ns_hidden)
         self._due, full, self._full = False, self._full, False
-        # What ended is complete; a cell that ends from here on is for the next pass.
-        cells, self._cells = self._cells, []
+        # What ended is complete; a cell that ends from here on is for the next pass. One by one: the main thread may add some.
+        cells: list[Ran] = []
+        while self._cells:
+            cells.append(self._cells.popleft())
         self._pass = self._namespace.look(cells, full or not self._told)
 
     def _slice(self) -> None:
         assert self._pass is not None
-        busy_before = bool(self._kernel.running)
-        end = time.perf_counter() + SLICE
+        busy_before = self._is_busy
+        end = time.perf_counter() + (SHORT_SLICE if busy_before else SLICE)
         for chunk in self._pass:
             if chunk is not None:
                 self._send(chunk)
-            if time.perf_counter() >= end or (not busy_before and self._kernel.running) or not self._queue.empty():
+            if time.perf_counter() >= end or (not busy_before and self._is_busy) or not self._queue.empty():
                 return
         self._pass = None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Callable, Iterator, Set
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -17,7 +18,7 @@ from .ran import Ran
 from .secrets import is_secret_name
 from .tables import Tables
 from .texts import type_text
-from .witness import Witness, is_small
+from .witness import WITNESSES, is_small
 
 CHUNK = 128 * 1024
 """Bytes of entries that go into one message: what waits behind it in the ring waits no longer than for this."""
@@ -25,7 +26,7 @@ ENTRY = 64 * 1024
 """Bytes of one packed entry, beyond which it is told without what is below its attributes and keys."""
 OVERHEAD = 24
 """Bytes counted for each name beside its packed entry."""
-STEP = 32
+STEP = 64
 """Names that are looked at before others may have their turn."""
 
 _OF_IPYTHON = re.compile(r"_+|_i{1,3}|_i?\d+|__\w+__|_exit_code|_sh|_oh|_ih|_dh")
@@ -63,8 +64,8 @@ class Namespace:
 
     def __init__(self, names: Callable[[], dict[str, Any]], hidden: Callable[[], dict[str, Any]]) -> None:
         self._names, self._hidden = names, hidden
-        self._atoms: dict[str, Any] = {}
-        self._witnesses: dict[str, Witness] = {}
+        self._state: dict[str, Any] = {}
+        """A small value itself, the witness for anything else."""
         self._known: dict[str, Known] = {}
         self._tables = Tables()
         self._cells = [Ran("", 0, "", failed=True)]
@@ -83,46 +84,44 @@ class Namespace:
         self._cells = cells or [self._done]
         if full:
             self._begin_anew()
-        names = self._names()
-        atoms, known, hidden = self._atoms, self._known, self._hidden()
-        self._forget_bound()
-        get, held, watched = dict.get, atoms.get, self._witnesses.get
-        seen, value = 0, None
-        for number, name in enumerate(list(names)):
-            if number % STEP == STEP - 1:
-                value = None  # while others have their turn nothing of the user's is kept
-                yield None
-            if type(name) is not str:
-                continue  # globals()[...] = ...: to look it up would run its __hash__
-            value = get(names, name, NOTHING)
-            if held(name, MISSING) is value:
-                seen += 1
-                continue
-            witness = watched(name)
-            if witness is not None and witness.same(value):
-                seen += 1
-            elif value is not NOTHING and self._is_users(name, value, hidden):
-                seen += 1
-                self._look_at(name, value, known.get(name))
-                value = None
-                yield from self._if_heavy()
-        value = None
-        if seen != len(known):
-            self._remove(names, hidden)
-        yield from self._tell_tables()
+        if full or not cells or not all(cell.is_nothing for cell in cells):
+            yield from self._look_at_all()
+            yield from self._tell_tables()
         self._done = self._cells[-1]
         yield self._chunk(more=False)
+
+    def _look_at_all(self) -> Iterator[Chunk | None]:
+        names, hidden = self._names(), self._hidden()
+        self._forget_bound()
+        get, state = partial(dict.get, names) if type(names) is not dict else names.get, self._state.get
+        listed: list[str] = list(names)
+        if set(map(type, listed)) != {str}:
+            listed = [name for name in listed if type(name) is str]  # to look another one up would run its __hash__
+        seen, value = 0, None
+        for start in range(0, len(listed), STEP):
+            for name in listed[start : start + STEP]:
+                value = get(name, NOTHING)
+                known = state(name, MISSING)
+                if known is value or (type(known) in WITNESSES and known.same(value)):
+                    seen += 1
+                elif value is not NOTHING and self._is_users(name, value, hidden):
+                    seen += 1
+                    self._look_at(name, value, self._known.get(name))
+                    value = known = None
+                    yield from self._if_heavy()
+            value = known = None  # while others have their turn nothing of the user's is kept
+            yield None
+        if seen != len(self._known):
+            self._remove(names, hidden)
 
     def _forget_bound(self) -> None:
         """Names that a cell has bound are looked at, though the object may be the one that they had: ``x = 1`` again."""
         for cell in self._cells:
             for name in () if cell.failed else cell.binds:
-                self._atoms.pop(name, None)
-                self._witnesses.pop(name, None)
+                self._state.pop(name, None)
 
     def _begin_anew(self) -> None:
-        self._atoms.clear()
-        self._witnesses.clear()
+        self._state.clear()
         for old in self._known.values():
             old.fingerprint, old.size = 0, 0
         self._cut.clear()
@@ -141,8 +140,8 @@ class Namespace:
 
     def _look_at(self, name: str, value: Any, old: Known | None) -> None:
         known = old or Known()
-        before = self._witnesses.pop(name, None)
-        in_place = before is not None and before.is_of(value)
+        before = self._state.pop(name, None)
+        in_place = type(before) in WITNESSES and before.is_of(value)
         told_again = old is not None and known.fingerprint == 0  # somebody asked for everything
         description = Description(self._tables)
         try:
@@ -155,17 +154,15 @@ class Namespace:
         packed = pack_safely(entry)
         fingerprint = zlib.crc32(packed, witness.digest() if witness else 0) or 1
         if witness is not None:
-            self._witnesses[name] = witness
+            self._state[name] = witness
+        elif is_small(value):
+            self._state[name] = value
         if in_place and fingerprint == known.fingerprint:
             self._use(known, description.used)
             return
         if in_place:
             known.changed = self._cells[-1].count
         known.fingerprint = fingerprint
-        if witness is None and is_small(value):
-            self._atoms[name] = value
-        else:
-            self._atoms.pop(name, None)
         self._known[name] = known
         self._use(known, description.used)
         self._tell(name, known, entry, len(packed))
@@ -220,8 +217,7 @@ class Namespace:
             if value is not NOTHING and self._is_users(name, value, hidden):
                 continue
             known = self._known.pop(name)
-            self._atoms.pop(name, None)
-            self._witnesses.pop(name, None)
+            self._state.pop(name, None)
             self._cut.discard(name)
             self._size -= known.size
             self._drop_tables(self._tables.use(frozenset(), known.used))

@@ -6,6 +6,9 @@ import ast
 from collections.abc import Iterator
 from functools import cached_property
 
+LONGEST_NOTHING = 500
+"""Characters: a longer cell does something."""
+
 
 class Ran:
     """A cell that was executed. ``failed``: what it would bind at its end may not be bound."""
@@ -17,14 +20,29 @@ class Ran:
         self.failed = failed
 
     @cached_property
-    def binds(self) -> frozenset[str]:
-        """Names that its statements bind for certain; what stands below an ``if`` may not have run."""
+    def _body(self) -> list[ast.stmt] | None:
+        """Its statements; None for another language, or what only IPython understands."""
         try:
             lines = [line if line[:1] not in "%!" else "" for line in self.code.split("\n")]
-            body = ast.parse("\n".join(lines)).body
+            return ast.parse("\n".join(lines)).body
         except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return frozenset()  # another language, or what IPython makes of it
-        return frozenset(_bound(body))
+            return None  # then nothing is known for certain
+
+    @cached_property
+    def binds(self) -> frozenset[str]:
+        """Names that its statements bind for certain; what stands below an ``if`` may not have run."""
+        return frozenset(_bound(self._body or []))
+
+    @cached_property
+    def is_nothing(self) -> bool:
+        """Only ``pass``, constants and comments: nothing can have changed by it."""
+        if len(self.code) > LONGEST_NOTHING or self.code.lstrip()[:1] in "%!" or "\n%" in self.code:
+            return False
+        body = self._body
+        return body is not None and all(
+            isinstance(one, ast.Pass) or (isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant))
+            for one in body
+        )
 
 
 def _bound(body: list[ast.stmt]) -> Iterator[str]:

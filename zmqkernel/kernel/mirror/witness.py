@@ -27,6 +27,7 @@ ATOMS = frozenset({int, float, bool, complex, str, bytes, type(None), type(Ellip
 """Types whose values never change."""
 ITEMS = 20
 """Items of a list, a tuple or a set that are looked at."""
+MORE = ITEMS + 1
 KEYS = 100
 """Keys of a dictionary and attributes of an instance that are looked at."""
 SHORT = 1000
@@ -88,7 +89,7 @@ class Witness:
         return self.children is None or self._below(parts)
 
     def _below(self, parts: Any) -> bool:
-        for at, child in self.children or ():
+        for at, child in self.children or ():  # noqa: SIM110 - a generator would cost more than the comparison
             if not child.same(parts[at]):
                 return False
         return True
@@ -98,15 +99,16 @@ class Witness:
 
 
 class ListWitness(Witness):
-    """Of exactly a list or a tuple."""
+    """Of exactly a list or a tuple that is not longer than what is looked at."""
 
     __slots__ = ()
 
     def same(self, value: Any) -> bool:
-        if id(value) != self.where or type(value) is not self.kind or len(value) != self.mark:
+        if id(value) != self.where or type(value) is not self.kind:
             return False
-        parts = value[:ITEMS]
-        return hash(tuple(map(id, parts))) == self.ids and (self.children is None or self._below(parts))
+        if hash(tuple(map(id, value[:MORE]))) != self.ids:
+            return False
+        return self.children is None or self._below(value)
 
 
 class DictWitness(Witness):
@@ -117,9 +119,8 @@ class DictWitness(Witness):
     def same(self, value: Any) -> bool:
         if id(value) != self.where or type(value) is not dict or len(value) != self.mark:  # pyright: ignore[reportUnknownArgumentType]
             return False
-        if hash((*map(id, value), *map(id, value.values()))) != self.ids:  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
-            return False
-        return self.children is None or self._below([*value, *value.values()])
+        parts = [*value, *value.values()]
+        return hash(tuple(map(id, parts))) == self.ids and (self.children is None or self._below(parts))
 
 
 class InstanceWitness(Witness):
@@ -135,9 +136,10 @@ class InstanceWitness(Witness):
         if id(value) != self.where or type(value) is not self.kind:
             return False
         names = self.own(value)
-        if type(names) is not dict or hash((*map(id, names), *map(id, names.values()))) != self.ids:  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+        if type(names) is not dict or len(names) > KEYS:  # pyright: ignore[reportUnknownArgumentType]
             return False
-        return self.children is None or self._below([*names, *names.values()])
+        parts = [*names, *names.values()]
+        return hash(tuple(map(id, parts))) == self.ids and (self.children is None or self._below(parts))
 
 
 class FunctionWitness(Witness):
@@ -149,15 +151,19 @@ class FunctionWitness(Witness):
         return (
             id(value) == self.where
             and type(value) is FunctionType
-            and hash((id(value.__code__), id(value.__defaults__), id(value.__kwdefaults__), id(value.__doc__))) == self.ids
+            and hash((id(value.__code__), id(value.__defaults__), id(value.__kwdefaults__), id(value.__doc__)))
+            == self.ids
         )
+
+
+WITNESSES = frozenset({Witness, ListWitness, DictWitness, InstanceWitness, FunctionWitness})
 
 
 def witness_of(value: Any, view: View, reading: Reading, children: list[tuple[int, Witness]]) -> Witness:
     """The witness for what was read."""
     kind, length = type(value), reading[1]
     sort: type[Witness] = Witness
-    if kind is list or kind is tuple:
+    if (kind is list or kind is tuple) and length <= ITEMS:
         sort = ListWitness
     elif kind is dict and length <= KEYS:
         sort = DictWitness
