@@ -1,28 +1,27 @@
 """Which lines an execution's outputs belong to, while the document changes and after the editor has been away.
 
-An anchor moves with the text. When the lines it stands on are deleted or rewritten as a whole it is lost, and so it is
-when nothing in a reopened document is exactly what was executed: outputs never show at code that did not make them.
+An anchor moves with the text. When the lines it stands on are deleted or rewritten as a whole it is lost. Where the outputs
+of a document go that is opened again is said in ``matching.py``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from difflib import SequenceMatcher
-
 import msgspec
-
-from zmqkernel.protocol.cells import Cell
 
 from .documents import Edit, Point
 
 
 class Anchor(msgspec.Struct):
-    """Lines ``first`` to before ``end`` (counted from 0) made ``execution``. ``cell`` stays when the cell is run again."""
+    """Lines ``first`` to before ``end`` (counted from 0) made ``execution``. ``cell`` stays when the cell is run again.
+
+    ``whole``: they are a whole cell, not a part of one.
+    """
 
     execution: str
     cell: str
     first: int
     end: int
+    whole: bool = True
 
     def covers(self, other: Anchor) -> bool:
         return self.first <= other.first and other.end <= self.end
@@ -32,12 +31,13 @@ class Anchor(msgspec.Struct):
 
 
 class Ran(msgspec.Struct):
-    """What the journal says of an execution: the code, the line where it stood and its cell's id."""
+    """What the journal says of an execution: the code, where it stood, and its cell's id (none for a selection)."""
 
     execution: str
     code: str
     line: int
     cell: str = ""
+    column: int = 0
 
 
 class Anchors:
@@ -91,52 +91,8 @@ def moved(line: int, edit: Edit) -> int | None:
         return line + edit.added
     # Inside what was replaced. Editors replace far more than they change (a formatter: everything), so look at the lines.
     offset = line - start.line
-    matcher = SequenceMatcher(None, edit.old, edit.new, autojunk=False)
-    for old, new, size in matcher.get_matching_blocks():
-        if old <= offset < old + size:
-            return start.line + new + offset - old
+    if offset in edit.kept:
+        return start.line + edit.kept[offset]
     if len(edit.old) == len(edit.new):
         return line
     return None
-
-
-def match(
-    ran: Iterable[Ran], lines: Sequence[str], cells: Sequence[Cell], taken: Iterable[Anchor]
-) -> tuple[list[Anchor], list[str], list[str]]:
-    """Give executions, newest first, the places in a document (lines without ends) whose text is exactly their code.
-
-    The places of ``taken`` belong to newer executions.
-
-    Returns anchors, the executions that are out of date (a newer one has their place, cell or code), and those that
-    belong nowhere in this text.
-    """
-    anchors: list[Anchor] = []
-    old: list[str] = []
-    nowhere: list[str] = []
-    occupied = list(taken)
-    seen: set[object] = {anchor.cell for anchor in occupied}
-    for one in ran:
-        # The id of a cell, else its code and line: twins with the same code are told apart by where they stood.
-        identity = one.cell or (one.code, one.line)
-        places = [Anchor(one.execution, one.cell, first, end) for first, end in _places(one, lines, cells)]
-        free = next((place for place in places if not any(map(place.overlaps, occupied))), None)
-        if identity in seen or (places and not free) or (not places and one.code in seen):
-            old.append(one.execution)
-        elif free:
-            anchors.append(free)
-            occupied.append(free)
-        else:
-            nowhere.append(one.execution)
-        seen.update((identity, one.code))
-    return anchors, old, nowhere
-
-
-def _places(ran: Ran, lines: Sequence[str], cells: Sequence[Cell]) -> list[tuple[int, int]]:
-    """Where ``ran.code`` stands: as a whole cell, nearest to its line first, then at its own line."""
-    same = [cell for cell in cells if cell.code == ran.code and cell.code]
-    same.sort(key=lambda cell: (abs(cell.first_code_line - ran.line), cell.start_line))
-    places = [(cell.start_line, cell.end_line) for cell in same]
-    code = ran.code.split("\n")
-    if not places and ran.code.strip() and list(lines[ran.line : ran.line + len(code)]) == code:
-        places.append((ran.line, ran.line + len(code)))
-    return places

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import bisect
 import re
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate
 from typing import Literal, NamedTuple
 
+from .line_diff import kept_lines
 from .structures import ContentChange, Position, Range
 
 Encoding = Literal["utf-8", "utf-16", "utf-32"]
@@ -27,7 +30,8 @@ class Point(NamedTuple):
     column: int
 
 
-class Edit(NamedTuple):
+@dataclass(frozen=True)
+class Edit:
     """What a change did to lines: the text from ``start`` to ``end`` gave way; ``old`` and ``new`` are the lines from
     ``start.line`` on that it touched, before and after."""
 
@@ -40,6 +44,11 @@ class Edit(NamedTuple):
     def added(self) -> int:
         """How many lines more there are below the edit; negative when there are fewer."""
         return len(self.new) - len(self.old)
+
+    @cached_property
+    def kept(self) -> dict[int, int]:
+        """The touched lines that are still there: their place in ``old``, and in ``new``."""
+        return kept_lines(self.old, self.new)
 
 
 def split_lines(text: str) -> list[str]:

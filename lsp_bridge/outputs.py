@@ -38,6 +38,8 @@ class Execution:
         self.sender = ""
         self.state: State = "queued"
         self.count: int | None = None
+        self.number = 0
+        """Its place in the journal, 0 before that is known: what was submitted first runs first."""
         self.earlier_kernel = False
         """The kernel in which it ran is gone, and its variables are."""
         self.fold = Fold(displays)
@@ -49,8 +51,18 @@ class Execution:
         return self.state not in ("queued", "running", "waiting")
 
     @property
+    def duration(self) -> float | None:
+        """Seconds, once it is known."""
+        return self._duration
+
+    @property
+    def began(self) -> float:
+        """Unix time, 0 before it runs."""
+        return self._began
+
+    @property
     def ran(self) -> Ran:
-        return Ran(self.execution, self.code, self.origin.line, self.origin.cell)
+        return Ran(self.execution, self.code, self.origin.line, self.origin.cell, self.origin.column)
 
     def submitted(self, code: str, sender: str, origin: Origin) -> None:
         """The request is known."""
@@ -194,6 +206,7 @@ class Executions:
         sender = ours.sender or f"{header.username or 'somebody'} ({header.session[:8]})"
         execution = self.get(record.execution)
         execution.submitted(content.get("code", ""), sender, ours.origin or Origin())
+        execution.number = record.seq
         return [execution]
 
     def _iopub(self, execution: Execution, record: Record) -> list[Execution]:

@@ -1,168 +1,145 @@
-"""JSON-RPC and LSP's life cycle: the one file that knows pygls, and what stands in for the parts of it that do not fit.
+"""JSON-RPC and LSP's life cycle on standard input and output; what an editor can do, and what we offer it.
 
-From pygls 2.1: dispatch, cancellation, capabilities, start and end. Ours, because of what was measured there:
+Ours and not pygls': importing pygls and lsprotocol was 0.4 of the bridge's 0.6 s of processor time at its start, more than
+everything else together, and what was left of it after the traps that were measured there (params structured at every
+depth, a blocking writer on the loop, handlers that cannot be cancelled, an exit that joins threads) was a dispatch table.
 
-* params stay plain JSON, so a nested ``jsonrpc`` key is data (pygls structures every nested object);
-* the text of documents is ours alone (pygls cuts lines where LSP does not);
-* one thread reads standard input and one writes standard output, with a queue between it and the loop: an editor that
-  stops reading stops nothing here;
-* only coroutines are handlers, so everything can be cancelled and nothing blocks the loop;
+* Params stay plain JSON: a nested ``jsonrpc`` key is data.
+* One thread reads and one writes: an editor that stops reading stops nothing here.
+* Only coroutines are handlers, and each request is a task: its end, whatever it is, is the one answer that is sent. Whatever has
+  been read is looked at before any of it starts, so a request that is cancelled already never begins.
 * ``exit`` or the end of standard input ends the process within EXIT_SECONDS, whatever hangs.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
 import json
 import logging
 import os
+import sys
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable
+from io import BufferedReader
 from typing import Any, BinaryIO, cast
 
 import msgspec
-from lsprotocol import types
-from pygls.exceptions import JsonRpcException, JsonRpcInternalError, JsonRpcInvalidParams
-from pygls.lsp.server import LanguageServer
-from pygls.protocol import JsonRPCNotification, JsonRPCRequestMessage, LanguageServerProtocol
 
-from zmqkernel.protocol.errors import RemoteProtocolError, ZmqKernelError
+from zmqkernel.protocol.errors import RemoteProtocolError
 
+from .capabilities import PROVIDERS, RESOLVERS, encoding_of
 from .documents import Encoding
+from .errors import (
+    CANCELLED,
+    INTERNAL,
+    INVALID_PARAMS,
+    INVALID_REQUEST,
+    NOT_INITIALIZED,
+    PARSE_ERROR,
+    UNKNOWN_METHOD,
+    RpcError,
+    bounded,
+)
+from .frames import Ear, Writer, read_frame
 
 Json = dict[str, Any]
 Handler = Callable[[Json], Awaitable[Any]]
 
 EXIT_SECONDS = 0.25
-MAX_WAITING = 256 * 1024 * 1024
-"""Bytes that may wait for the editor to read them; an editor that lets more pile up is gone."""
-CONGESTED = 1024 * 1024
-"""From this many waiting bytes on, what can be sent later is."""
+HEARING_SECONDS = 0.003
+"""How long a request waits at most until all is heard that the editor has said."""
+MAX_UNREAD = 1000
+"""Messages that may wait for the loop; then the editor's pipe fills."""
+ANSWER_SECONDS = 60.0
+"""How long an editor may take to answer a request of ours."""
 
 _log = logging.getLogger(__name__)
-_KEPT = frozenset({types.INITIALIZE, types.INITIALIZED, types.SHUTDOWN, types.SET_TRACE})
-_TYPED = frozenset({types.INITIALIZE, types.SET_TRACE, types.CANCEL_REQUEST})
-_encode = msgspec.json.Encoder().encode
-
-
-class Writer:
-    """Frames messages and writes them in a thread of its own, in order."""
-
-    def __init__(self, out: BinaryIO) -> None:
-        self._out = out
-        self._queue: deque[bytes] = deque()
-        self._waiting = 0
-        self._filled = threading.Condition()
-        threading.Thread(target=self._run, name="writer", daemon=True).start()
-
-    @property
-    def congested(self) -> bool:
-        """Is the editor slow in reading just now?"""
-        return self._waiting > CONGESTED
-
-    def send(self, body: bytes) -> None:
-        """Queue one message. Ends the process when the editor has let too much pile up."""
-        with self._filled:
-            data = b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
-            self._queue.append(data)
-            self._waiting += len(data)
-            self._filled.notify()
-        if self._waiting > MAX_WAITING:
-            _log.error("the editor has not read %d bytes: giving up on it", self._waiting)
-            os._exit(1)
-
-    def flush(self, seconds: float) -> bool:
-        """Wait until everything is written; False when that took too long."""
-        with self._filled:
-            return self._filled.wait_for(lambda: not self._waiting, seconds)
-
-    def _run(self) -> None:
-        while True:
-            with self._filled:
-                self._filled.wait_for(lambda: self._queue)
-                data = self._queue.popleft()
-            try:
-                self._out.write(data)
-                self._out.flush()
-            except OSError:
-                os._exit(1)  # nobody reads what we say: there is no editor any more
-            with self._filled:
-                self._waiting -= len(data)
-                self._filled.notify_all()
-
-
-class _Protocol(LanguageServerProtocol):
-    """pygls' protocol with plain params in and plain JSON out."""
-
-    def __init__(self, server: LanguageServer, converter: Any) -> None:
-        super().__init__(server, converter)
-        self.output: Writer | None = None
-        builtin = cast(dict[str, Any], self.fm.builtin_features)  # pyright: ignore[reportUnknownMemberType]
-        for method in set(builtin) - _KEPT:
-            del builtin[method]
-
-    def structure_message(self, data: Json) -> Any:
-        """Only the top level, and only the messages that pygls itself handles get types."""
-        method = data.get("method")
-        if method in _TYPED or method is None:
-            return super().structure_message(data)
-        params: Json = data.get("params") or {}
-        if "id" in data:
-            return JsonRPCRequestMessage(data["id"], method, "2.0", params)
-        return JsonRPCNotification(method, "2.0", params)
-
-    def _send_data(self, data: Any) -> None:
-        if self.output:
-            # Our results are Structs and dicts; those of pygls are attrs classes, which know LSP's names by converter.
-            plain = {"jsonrpc": "2.0", "id": data.id, "result": data.result} if hasattr(data, "result") else None
-            if plain is None or hasattr(plain["result"], "__attrs_attrs__"):
-                plain = self._converter.unstructure(data)
-            self.output.send(_encode(plain))
-
-
-class _Server(LanguageServer):
-    protocol: _Protocol  # pyright: ignore[reportIncompatibleVariableOverride]
-
-    def report_server_error(self, error: Exception, source: Any) -> None:
-        """A line in the log, no pop-up: the caller has had its error reply."""
-        _log.warning("%s: %s", getattr(source, "__name__", source), error)
 
 
 class Rpc:
     """One editor on standard input and output. Register handlers, then :meth:`run`."""
 
     def __init__(self, name: str, version: str) -> None:
-        self._server = _Server(name, version, protocol_cls=_Protocol)
-        self._closing: Callable[[], Awaitable[None]] | None = None
-        self.client: types.InitializeParams | None = None
-        self.on(types.INITIALIZE, self._initialize)
-        self.on(types.WORKSPACE_EXECUTE_COMMAND, self._command)
+        self._info = {"name": name, "version": version}
+        self._handlers: dict[str, Handler] = {}
+        self._commands: dict[str, Handler] = {}
+        self._offers: Json = {"textDocumentSync": {"openClose": True, "change": 2}}
+        self._starting: list[Callable[[], None]] = []
+        self._closing: list[Callable[[], Awaitable[None]]] = []
+        self._ending: list[Callable[[], None]] = []
+        self._output: Writer | None = None
+        self._inbox: deque[Json] = deque()
+        self._room = threading.Semaphore(MAX_UNREAD)
+        self._tasks: dict[Any, asyncio.Task[Any]] = {}
+        self._turns: deque[asyncio.Future[None]] = deque()
+        self._notified: set[asyncio.Task[Any]] = set()
+        self._asked: dict[str, asyncio.Future[Any]] = {}
+        self._numbers = itertools.count(1)
+        self._ear: Ear | None = None
+        self._state = "new"
+        self.encoding: Encoding = "utf-16"
+        """In which characters of positions count: the first of the client's list that LSP knows."""
+        self.client: Json = {}
+        """The params of ``initialize``."""
+        self.on("workspace/executeCommand", self._command)
 
-    # --- what the bridge says ----------------------------------------------------------------------------------------
+    # --- what the bridge offers --------------------------------------------------------------------------------------
 
     def on(self, method: str, handler: Handler, options: Any = None) -> None:
-        """Answer a request, or take a notification, with a coroutine; what it raises is the error reply."""
-        self._server.feature(method, options)(_bounded(method, handler))
+        """Answer a request, or take a notification, with a coroutine; what it raises is the error reply.
+
+        The editor learns of it by the method's capability, with ``options`` (a dict) if there are any.
+        """
+        self._handlers[method] = handler
+        if provider := PROVIDERS.get(method):
+            self._offers[provider] = options or {}
+        elif provider := RESOLVERS.get(method):
+            self._offers.setdefault(provider, {})["resolveProvider"] = True
 
     def on_completion(self, handler: Handler, trigger_characters: list[str]) -> None:
         """Answer textDocument/completion."""
-        self.on(types.TEXT_DOCUMENT_COMPLETION, handler, types.CompletionOptions(trigger_characters=trigger_characters))
+        self.on("textDocument/completion", handler, {"triggerCharacters": trigger_characters})
 
     def on_command(self, name: str, handler: Handler) -> None:
         """Answer workspace/executeCommand; the handler gets the one argument, an object."""
-        self._server.command(name)(_bounded(name, handler))
+        self._commands[name] = handler
+
+    def offer(self, capability: str, value: Any) -> None:
+        """Announce a capability that has no single method, as it stands in ``initialize``'s answer."""
+        self._offers[capability] = value
+
+    def on_start(self, handler: Callable[[], None]) -> None:
+        """What to do when the client is known and before it is told what is offered: that may depend on it."""
+        self._starting.append(handler)
 
     def on_close(self, handler: Callable[[], Awaitable[None]]) -> None:
         """What to do when the editor leaves; it has less than EXIT_SECONDS."""
-        self._closing = handler
+        self._closing.append(handler)
+
+    def on_end(self, handler: Callable[[], None]) -> None:
+        """What must be done before the process ends, whatever else hangs; called in any thread, must not wait."""
+        self._ending.append(handler)
+
+    # --- what the bridge says ----------------------------------------------------------------------------------------
 
     def notify(self, method: str, params: Any) -> int:
         """Send a notification; ``params`` are plain dicts or Structs. Returns how many bytes that are."""
-        body = _encode({"jsonrpc": "2.0", "method": method, "params": params})
-        if self._server.protocol.output:
-            self._server.protocol.output.send(body)
-        return len(body)
+        return self._send({"jsonrpc": "2.0", "method": method, "params": params})
+
+    async def ask(self, method: str, params: Any, seconds: float = ANSWER_SECONDS) -> Any:
+        """Ask the editor; its result. RemoteProtocolError when it refuses or does not answer in time."""
+        number = f"z{next(self._numbers)}"
+        answer = self._asked[number] = asyncio.get_running_loop().create_future()
+        self._send({"jsonrpc": "2.0", "id": number, "method": method, **({} if params is None else {"params": params})})
+        try:
+            return await asyncio.wait_for(answer, seconds)
+        except TimeoutError:
+            raise RemoteProtocolError(f"the editor did not answer {method}") from None
+        finally:
+            del self._asked[number]
 
     def show(self, message: str, *, error: bool = False) -> None:
         """A line for the person in front of the editor."""
@@ -171,107 +148,241 @@ class Rpc:
     @property
     def congested(self) -> bool:
         """Is the editor slow in reading just now?"""
-        output = self._server.protocol.output
-        return output is not None and output.congested
+        return self._output is not None and self._output.congested
 
     # --- what the editor is ------------------------------------------------------------------------------------------
 
-    @property
-    def encoding(self) -> Encoding:
-        """The negotiated encoding of positions: the first of the client's list, which is all that LSP has."""
-        encoding = self._server.workspace.position_encoding
-        return {"utf-8": "utf-8", "utf-32": "utf-32"}.get(str(getattr(encoding, "value", encoding)), "utf-16")  # pyright: ignore[reportReturnType]
+    def supports(self, *path: str) -> Any:
+        """What the client's capabilities have at a path of keys; None when it is not there."""
+        value: Any = self.client.get("capabilities")
+        for key in path:
+            value = cast(Json, value).get(key) if isinstance(value, dict) else None
+        return value
 
     @property
     def options(self) -> Json:
         """The client's initializationOptions, empty when they are not an object."""
-        options: Any = self.client.initialization_options if self.client else None
-        return options if isinstance(options, dict) else {}  # pyright: ignore[reportUnknownVariableType]
+        return _object(self.client.get("initializationOptions"))
+
+    @property
+    def ours(self) -> Json:
+        """``initializationOptions.zmqkernel``, empty without."""
+        return _object(self.options.get("zmqkernel"))
+
+    @property
+    def plugin(self) -> bool:
+        """Is the client a plugin that knows us? It calls our commands by itself, so they are not advertised to it."""
+        return isinstance(self.options.get("zmqkernel"), dict)
 
     @property
     def renders(self) -> bool:
-        """Does the client show outputs itself? A plugin of ours says so."""
-        return isinstance(self.options.get("zmqkernel"), dict)
+        """Does the client show outputs itself, and take notifications of our own?"""
+        return self.plugin and self.wants("output")
+
+    def wants(self, feature: str) -> bool:
+        """Has the client not switched a feature off in ``initializationOptions.zmqkernel.features``?"""
+        return _object(self.ours.get("features")).get(feature) is not False
 
     @property
     def sender(self) -> str:
         """Who the editor is, in one line: ``neovim 1234``."""
-        info = self.client.client_info if self.client else None
-        pid = self.client.process_id if self.client else None
-        return " ".join(filter(None, [info.name.lower() if info else "editor", str(pid or "")]))
+        name = str(_object(self.client.get("clientInfo")).get("name") or "editor").lower()
+        return " ".join(filter(None, [name, str(self.client.get("processId") or "")]))
 
     # --- running -----------------------------------------------------------------------------------------------------
 
     def run(self) -> None:
         """Serve until the editor leaves; does not return."""
         # Nobody else may write to the editor's pipe: a stray print becomes a line in its log.
-        source, out = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+        self._ear, out = Ear(os.dup(0)), os.fdopen(os.dup(1), "wb")
         nothing = os.open(os.devnull, os.O_RDONLY)
         os.dup2(nothing, 0)
         os.close(nothing)
         os.dup2(2, 1)
-        asyncio.run(self._serve(source, out))
+        # Three threads share one interpreter, and each message goes through all: at 5 ms they would wait for one another.
+        sys.setswitchinterval(0.001)
+        asyncio.run(self._serve(BufferedReader(self._ear), out))
 
-    async def _serve(self, source: BinaryIO, out: BinaryIO) -> None:
+    async def _serve(self, source: BufferedReader, out: BinaryIO) -> None:
         loop = asyncio.get_running_loop()
-        self._server.protocol.output = Writer(out)
+        self._output = Writer(out)
         ended = asyncio.Event()
         reader = threading.Thread(target=self._read, args=(source, loop, ended), name="reader", daemon=True)
         reader.start()
         await ended.wait()
-        if self._closing:
-            await self._closing()
+        for close in self._closing:
+            with contextlib.suppress(
+                Exception
+            ):  # the editor has gone: nobody to tell, and the process ends in any case
+                await close()
         self._leave()
 
-    def _read(self, source: BinaryIO, loop: asyncio.AbstractEventLoop, ended: asyncio.Event) -> None:
+    def _read(self, source: BufferedReader, loop: asyncio.AbstractEventLoop, ended: asyncio.Event) -> None:
         """The reader thread. It is the one that cannot be held up, so it also sees to it that the process ends."""
         while (body := read_frame(source)) is not None:
             try:
                 data: Any = json.loads(body)
             except ValueError as error:
-                loop.call_soon_threadsafe(self._refuse, None, types.ErrorCodes.ParseError, f"not JSON: {error}")
+                self._refuse(None, PARSE_ERROR, f"not JSON: {error}")
                 continue
-            message = cast(Json, data) if isinstance(data, dict) else None
-            if message is None:
-                loop.call_soon_threadsafe(self._refuse, None, types.ErrorCodes.InvalidRequest, "not an object")
-            elif message.get("method") == types.EXIT:
+            if not isinstance(data, dict):
+                self._refuse(None, INVALID_REQUEST, "not an object")
+                continue
+            message = cast(Json, data)
+            if message.get("method") == "exit":
                 break
-            else:
-                loop.call_soon_threadsafe(self._handle, message)
+            # An editor whose parent dies while the loop hangs must not keep us: then the end of the stream is not seen here.
+            while not self._room.acquire(timeout=1.0):
+                if os.getppid() == 1:
+                    self._leave()
+            self._inbox.append(message)
+            loop.call_soon_threadsafe(self._drain)
         timer = threading.Timer(EXIT_SECONDS, self._leave)
         timer.daemon = True
         timer.start()
         loop.call_soon_threadsafe(ended.set)
 
     def _leave(self) -> None:
-        output = self._server.protocol.output
-        if output:
-            output.flush(0.02)
+        for end in self._ending:
+            with contextlib.suppress(Exception):  # one that fails must not keep the others, or the process
+                end()
+        if self._output:
+            self._output.flush(0.02)
         # Not sys.exit: the interpreter's end would join threads that wait for the editor or for a session.
-        os._exit(0 if self._server.protocol._shutdown else 1)  # pyright: ignore[reportPrivateUsage]
+        os._exit(0 if self._state == "shutdown" else 1)
 
-    def _handle(self, data: Json) -> None:
-        try:
-            message = self._server.protocol.structure_message(data)
-        except JsonRpcException as error:
-            self._refuse(data.get("id"), types.ErrorCodes.InvalidParams, f"{data.get('method')}: {error}")
+    # --- one message -------------------------------------------------------------------------------------------------
+
+    def _drain(self) -> None:
+        """Look at everything that has been read. Tasks begin after this, in this order, so what is cancelled never does."""
+        while self._inbox:
+            message = self._inbox.popleft()
+            self._room.release()
+            if "method" not in message:
+                self._answered(message)
+            elif "id" in message:
+                self._request(message["id"], str(message["method"]), message.get("params"))
+            else:
+                self._notification(str(message["method"]), message.get("params"))
+
+    def _request(self, number: Any, method: str, params: Any) -> None:
+        handler = self._handlers.get(method)
+        if problem := self._problem(method, params):
+            self._refuse(number, *problem)
+        elif method == "initialize":
+            self._reply(number, self._initialize(_object(params)))
+        elif method == "shutdown":
+            self._state = "shutdown"
+            self._reply(number, None)
+        elif handler:
+            task = self._tasks[_key(number)] = asyncio.ensure_future(self._in_turn(method, handler, cast(Json, params)))
+            task.add_done_callback(lambda done: self._done(number, done))
+
+    def _problem(self, method: str, params: Any) -> tuple[int, str] | None:
+        """Why a request cannot be taken: code and text."""
+        if self._state == "new" and method != "initialize":
+            return NOT_INITIALIZED, f"{method} before initialize"
+        if self._state == "shutdown":
+            return INVALID_REQUEST, f"{method} after shutdown"
+        if method in ("initialize", "shutdown"):
+            return (INVALID_REQUEST, "initialize a second time") if method == "initialize" and self.client else None
+        if method not in self._handlers:
+            return UNKNOWN_METHOD, f"{method} is not answered here"
+        return None if isinstance(params, dict) else (INVALID_PARAMS, f"{method}: params are no object")
+
+    def _notification(self, method: str, params: Any) -> None:
+        if method == "$/cancelRequest":
+            task = self._tasks.get(_key(_object(params).get("id")))
+            if task:
+                task.cancel()
             return
-        self._server.protocol.handle_message(message)
+        handler = self._handlers.get(method)
+        if handler and self._state == "ready" and isinstance(params, dict):
+            task = asyncio.ensure_future(self._in_turn(method, handler, cast(Json, params)))
+            self._notified.add(task)
+            task.add_done_callback(self._taken)
 
-    def _refuse(self, msg_id: Any, code: types.ErrorCodes, text: str) -> None:
-        _log.warning("%s", text)
-        output = self._server.protocol.output
-        if output:
-            output.send(_encode({"jsonrpc": "2.0", "id": msg_id, "error": {"code": code.value, "message": text}}))
+    async def _in_turn(self, method: str, handler: Handler, params: Json) -> Any:
+        """One begins in each turn of the loop, in the editor's order; what it has said by then, cancels too, is heard first."""
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._turns.append(turn)
+        if len(self._turns) == 1:
+            self._next_turn(asyncio.get_running_loop().time())
+        await turn
+        return await bounded(method, handler, params)
 
-    async def _initialize(self, params: Any) -> None:
-        self.client = params
+    def _next_turn(self, since: float) -> None:
+        loop = asyncio.get_running_loop()
+        if loop.time() - since > HEARING_SECONDS or self._ear is None or self._ear.has_heard_all:
+            turn, since = self._turns.popleft(), loop.time()
+            if not turn.done():
+                turn.set_result(None)
+        if self._turns:
+            loop.call_soon(self._next_turn, since)
+
+    def _taken(self, task: asyncio.Task[Any]) -> None:
+        self._notified.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            _log.warning("%s", error)  # a line in the log, no pop-up
+
+    def _done(self, number: Any, task: asyncio.Task[Any]) -> None:
+        """The one answer to a request."""
+        if self._tasks.get(_key(number)) is task:
+            del self._tasks[_key(number)]
+        error = None if task.cancelled() else task.exception()
+        if task.cancelled():
+            self._refuse(number, CANCELLED, "cancelled", quiet=True)
+        elif error:
+            self._refuse(number, error.code if isinstance(error, RpcError) else INTERNAL, str(error))
+        else:
+            self._reply(number, task.result())
+
+    def _reply(self, number: Any, result: Any) -> None:
+        try:
+            self._send({"jsonrpc": "2.0", "id": number, "result": result})
+        except (TypeError, ValueError, msgspec.MsgspecError) as error:  # no JSON: a bug, still answered
+            self._refuse(number, INTERNAL, f"the result cannot be sent: {error}")
+
+    def _refuse(self, number: Any, code: int, text: str, *, quiet: bool = False) -> None:
+        if not quiet:
+            _log.warning("%s", text)
+        self._send({"jsonrpc": "2.0", "id": number, "error": {"code": code, "message": text}})
+
+    def _answered(self, message: Json) -> None:
+        """The editor's answer to a request of ours."""
+        answer = self._asked.get(str(message.get("id")))
+        if answer is None or answer.done():
+            return
+        if "error" in message:
+            answer.set_exception(RemoteProtocolError(str(_object(message["error"]).get("message"))))
+        else:
+            answer.set_result(message.get("result"))
+
+    def _send(self, message: Json) -> int:
+        try:
+            body = _encode(message)
+        except UnicodeEncodeError:
+            # Half of a surrogate pair, which JSON can carry and UTF-8 cannot.
+            body = json.dumps(msgspec.to_builtins(message)).encode()
+        if self._output:
+            self._output.send(body)
+        return len(body)
+
+    def _initialize(self, params: Json) -> Json:
+        self.client, self._state = params, "ready"
+        self.encoding = encoding_of(self.supports("general", "positionEncodings"))
+        for start in self._starting:
+            start()
+        commands = {} if self.plugin else {"executeCommandProvider": {"commands": list(self._commands)}}
+        return {
+            "capabilities": {"positionEncoding": self.encoding, **self._offers, **commands},
+            "serverInfo": self._info,
+        }
 
     async def _command(self, params: Json) -> Any:
         name = params.get("command")
         arguments: list[Any] = params.get("arguments") or []
-        commands = cast(dict[str, Handler], self._server.protocol.fm.commands)  # pyright: ignore[reportUnknownMemberType]
-        handler = commands.get(str(name))
+        handler = self._commands.get(str(name))
         if handler is None:
             raise RemoteProtocolError(f"there is no command {name!r}")
         if len(arguments) != 1 or not isinstance(arguments[0], dict):
@@ -279,36 +390,13 @@ class Rpc:
         return await handler(cast(Json, arguments[0]))
 
 
-def read_frame(source: BinaryIO) -> bytes | None:
-    """The body of the next message, None at the end of the stream or when it makes no sense any more."""
-    length = -1
-    while line := source.readline():
-        name, _, value = line.partition(b":")
-        if name.strip().lower() == b"content-length":
-            length = int(value) if value.strip().isdigit() else -1
-        elif not line.strip() and length >= 0:
-            body = source.read(length)
-            return body if len(body) == length else None
-        elif not line.strip():
-            _log.error("a message without Content-Length")
-            return None
-    return None
+_encode = msgspec.json.Encoder().encode
 
 
-def _bounded(method: str, handler: Handler) -> Handler:
-    """The one error boundary: our errors go out as they are, anything else is logged and named, without a traceback."""
+def _object(value: Any) -> Json:
+    return cast(Json, value) if isinstance(value, dict) else {}
 
-    async def bounded(params: Json) -> Any:
-        try:
-            return await handler(params)
-        except JsonRpcException:
-            raise  # a command's, bounded already
-        except RemoteProtocolError as error:
-            raise JsonRpcInvalidParams(f"{method}: {error}") from None
-        except ZmqKernelError as error:
-            raise JsonRpcInternalError(". ".join(filter(None, [str(error), error.hint]))) from None
-        except Exception as error:  # noqa: BLE001  a bug in one request must not end the bridge
-            _log.exception("%s failed", method)
-            raise JsonRpcInternalError(f"{method}: {type(error).__name__}: {error}") from None
 
-    return bounded
+def _key(number: Any) -> Any:
+    """Ids are numbers or strings; anything else is nobody's."""
+    return number if isinstance(number, int | str) else None

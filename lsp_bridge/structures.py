@@ -71,15 +71,21 @@ class PositionParams(Lsp):
 
 
 class RunArgument(Lsp):
-    """The one argument of our run commands: a position (runCell) or a range (runSelection) in a document."""
+    """The one argument of our run commands. ``cell`` is the name that a lens or an action has for a cell: it holds through
+    edits. ``version`` is that of the document whose ``range`` is meant; another one is refused."""
 
     uri: str
     position: Position | None = None
     range: Range | None = None
+    cell: str = ""
+    version: int | None = None
 
 
 class DocumentArgument(Lsp):
+    """``execution``: only if this one runs."""
+
     uri: str
+    execution: str = ""
 
 
 class AnswerInput(Lsp):
@@ -113,6 +119,92 @@ class MarkupContent(msgspec.Struct):
 
 class Hover(msgspec.Struct):
     contents: MarkupContent
+
+
+class DocumentParams(Lsp):
+    """textDocument/codeLens, foldingRange and documentSymbol; with a range inlayHint."""
+
+    text_document: TextDocumentIdentifier
+    range: Range | None = None
+
+
+class ActionReasons(Lsp):
+    """``trigger_kind`` 2: the editor asks by itself, whenever the cursor moves."""
+
+    only: list[str] | None = None
+    trigger_kind: int = 1
+
+
+class ActionParams(Lsp):
+    """textDocument/codeAction."""
+
+    text_document: TextDocumentIdentifier
+    range: Range
+    context: ActionReasons = msgspec.field(default_factory=ActionReasons)
+
+
+class Command(Lsp):
+    title: str
+    command: str
+    arguments: list[Json] = []
+
+
+class CodeLens(Lsp):
+    range: Range
+    command: Command
+
+
+class CodeAction(Lsp):
+    title: str
+    kind: str
+    command: Command
+
+
+class InlayHint(Lsp):
+    position: Position
+    label: str
+    tooltip: str | None = None
+    padding_left: bool = False
+
+
+class FoldingRange(Lsp):
+    start_line: int = msgspec.field(name="startLine")  # not left out when it is 0
+    end_line: int = msgspec.field(name="endLine")
+    kind: str | None = None
+
+
+class DocumentSymbol(Lsp):
+    name: str
+    kind: int
+    range: Range
+    selection_range: Range
+    detail: str | None = None
+    children: list[DocumentSymbol] = []
+
+
+class Location(Lsp):
+    uri: str
+    range: Range
+
+
+class SymbolInformation(Lsp):
+    name: str
+    kind: int
+    location: Location
+
+
+class RelatedInformation(Lsp):
+    location: Location
+    message: str
+
+
+class Diagnostic(Lsp):
+    range: Range
+    message: str
+    severity: int
+    source: str | None = None
+    code: str | None = None
+    related_information: list[RelatedInformation] = []
 
 
 def read(kind: type[T], value: Any) -> T:

@@ -6,7 +6,8 @@ import asyncio
 import itertools
 import logging
 import os
-from collections.abc import Awaitable, Coroutine
+import sys
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,9 +18,11 @@ from zmqkernel.protocol.errors import NoSuchSession, RemoteProtocolError, ZmqKer
 from zmqkernel.protocol.journal import Record
 from zmqkernel.protocol.messages import Origin, Position
 
-from .documents import Document, Point
+from .documents import Document
 from .kernels import Kernels
 from .link import Link, Need, session_of
+from .outputs import Execution
+from .pieces import Piece
 from .rpc import Rpc
 from .structures import DidChange, TextDocumentItem
 from .view import View
@@ -63,6 +66,8 @@ class Workspace:
         self._links: dict[str, Link] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._numbers = itertools.count(1)
+        self.observers: list[Callable[[View, list[Execution]], None]] = []
+        """They hear which executions of a document changed; of none when its text did, or what is stale in it."""
 
     # --- documents ---------------------------------------------------------------------------------------------------
 
@@ -71,7 +76,8 @@ class Workspace:
         self.close(item.uri)
         path = real_path(item.uri)
         document = Document(item.uri, item.text, item.version, self._rpc.encoding)
-        place = self._places[item.uri] = Place(View(document, self._rpc), path)
+        place = self._places[item.uri] = Place(View(document, self._rpc, self._changed), path)
+        self._changed(place.view, [])
         if path:
             self._background(self._take_up(place))
 
@@ -86,6 +92,11 @@ class Workspace:
             place.view.close()
             if place.follow:
                 place.follow.cancel()
+            self._changed(place.view, [])
+
+    def is_open(self, view: View) -> bool:
+        """Does the editor still show it?"""
+        return any(place.view is view for place in self._places.values())
 
     def view(self, uri: str) -> View:
         """The open document ``uri``; RemoteProtocolError when it is not open."""
@@ -112,16 +123,22 @@ class Workspace:
             self._background(self._connect(place, "running"))
         return place.link.client if place.link else None
 
-    async def run(self, view: View, code: str, at: Point, lines: tuple[int, int], cell: str) -> str:
-        """Submit code that stands at ``at`` and shows its outputs under ``lines``; returns its execution.
+    async def run(self, view: View, pieces: Sequence[Piece]) -> list[str]:
+        """Submit code, in this order and with nothing of this editor in between; returns its executions.
 
         Starts the session if it does not run. ZmqKernelError when that cannot be.
         """
+        if not pieces:
+            return []
         place = self._place(view.document.uri)
         if not place.path:
             raise ZmqKernelError("this document is no file: save it first, its project decides on the session")
-        origin = Origin(place.key, place.path, at.line, at.column, view.document.version, cell)
-        reserved = view.reserve(f"reserved-{next(self._numbers)}", cell, *lines)
+        version = view.document.version
+        waiting = [
+            (view.reserve(f"reserved-{next(self._numbers)}", piece.cell, piece.first, piece.end), piece)
+            for piece in pieces
+        ]
+        executions: list[str] = []
         try:
             await place.found.wait()
             if place.link is None:
@@ -132,14 +149,35 @@ class Workspace:
             async with place.link.order:
                 client = await self._connect(place, "kernel")
                 assert client is not None
-                execution = client.execute(code, origin=origin)
-                execution.close()  # its outputs come with the document's
-                view.begin(reserved, execution.msg_id, code, self._rpc.sender, origin)
-                await execution.submitted()
-        except BaseException:
-            view.release(reserved)
-            raise
-        return execution.msg_id
+                while waiting:
+                    reserved, piece = waiting[0]
+                    origin = Origin(place.key, place.path, piece.at.line, piece.at.column, version, piece.cell)
+                    execution = client.execute(piece.code, origin=origin)
+                    execution.close()  # its outputs come with the document's
+                    view.begin(reserved, execution.msg_id, piece.code, self._rpc.sender, origin)
+                    del waiting[0]
+                    await execution.submitted()
+                    executions.append(execution.msg_id)
+        finally:
+            for reserved, _ in waiting:
+                view.release(reserved)
+        return executions
+
+    @property
+    def views(self) -> list[View]:
+        """All open documents."""
+        return [place.view for place in self._places.values()]
+
+    @property
+    def before(self) -> dict[str, int]:
+        """For each execution that waits, how many of the same session run or wait before it."""
+        counts: dict[str, int] = {}
+        for link in self._links.values():
+            views = [place.view for place in self._places.values() if place.link is link]
+            unfinished = [one for view in views for one in view.executions.all.values() if not one.finished]
+            unfinished.sort(key=lambda one: (one.state == "queued", one.number or sys.maxsize))
+            counts.update((one.execution, number) for number, one in enumerate(unfinished))
+        return counts
 
     async def leave(self) -> None:
         """The editor is going: sessions stay, connections close."""
@@ -225,6 +263,13 @@ class Workspace:
         self._rpc.show(f"session {session}: {trouble or 'the trouble is over'}", error=bool(trouble))
 
     # --- inside ------------------------------------------------------------------------------------------------------
+
+    def _changed(self, view: View, executions: list[Execution]) -> None:
+        for observer in self.observers:
+            try:
+                observer(view, executions)
+            except Exception:  # noqa: BLE001  what one feature cannot show must not stop the reading of the journal
+                _log.exception("a feature failed")
 
     def _place(self, uri: str) -> Place:
         place = self._places.get(uri)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -17,6 +18,14 @@ from typing import Any, Self
 Json = dict[str, Any]
 SECONDS = 60.0
 """How long anything may take before a test gives up."""
+CAPABILITIES: Json = {
+    "workspace": {"codeLens": {"refreshSupport": True}, "inlayHint": {"refreshSupport": True}},
+    "textDocument": {
+        "documentSymbol": {"hierarchicalDocumentSymbolSupport": True},
+        "codeAction": {"codeActionLiteralSupport": {"codeActionKind": {"valueSet": []}}},
+    },
+}
+"""What an editor can do, if a test does not say otherwise."""
 
 
 class ReplyError(Exception):
@@ -24,9 +33,19 @@ class ReplyError(Exception):
 
 
 class BareEditor:
-    """Starts the bridge in ``folder``. ``plugin``: say that we show outputs ourselves."""
+    """Starts the bridge in ``folder``. ``plugin``: say that we show outputs ourselves, and with which options.
 
-    def __init__(self, folder: Path, *, plugin: bool = True, encodings: list[str] | None = None) -> None:
+    Requests of the bridge are answered with null, and kept among the notifications.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        plugin: bool | Json = True,
+        encodings: list[str] | None = None,
+        capabilities: Json | None = None,
+    ) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "lsp_bridge"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=folder
         )
@@ -38,6 +57,7 @@ class BareEditor:
         self._number = 0
         self._ended = False
         self._reader = threading.Thread(target=self._read)
+        self._sending = threading.Lock()
         self._reader.start()
         self._versions: dict[str, int] = {}
         self.initialized = self.request(
@@ -46,8 +66,11 @@ class BareEditor:
                 "processId": os.getpid(),
                 "clientInfo": {"name": "Bare"},
                 "rootUri": folder.as_uri(),
-                "capabilities": {"general": {"positionEncodings": encodings or ["utf-16"]}},
-                "initializationOptions": {"zmqkernel": {}} if plugin else None,
+                "capabilities": {
+                    "general": {"positionEncodings": encodings or ["utf-16"]},
+                    **(CAPABILITIES if capabilities is None else capabilities),
+                },
+                "initializationOptions": {"zmqkernel": {} if plugin is True else plugin} if plugin else None,
             },
         )
         self.notify("initialized", {})
@@ -63,8 +86,9 @@ class BareEditor:
     def send(self, message: Json) -> None:
         body = json.dumps(message).encode()
         assert self.process.stdin
-        self.process.stdin.write(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
-        self.process.stdin.flush()
+        with self._sending:
+            self.process.stdin.write(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
+            self.process.stdin.flush()
 
     def notify(self, method: str, params: Any) -> None:
         self.send({"jsonrpc": "2.0", "method": method, "params": params})
@@ -124,10 +148,14 @@ class BareEditor:
             message = json.loads(out.read(int(header.split(b":")[1])))
             with self._changed:
                 if "method" in message:
+                    message.setdefault("params", {})
                     self.notifications.append(message)
                 else:
                     self._replies[message["id"]] = message
                 self._changed.notify_all()
+            if "method" in message and "id" in message:
+                with contextlib.suppress(OSError, ValueError):  # the bridge was killed, or is going
+                    self.send({"jsonrpc": "2.0", "id": message["id"], "result": None})
 
     # --- editing and running -----------------------------------------------------------------------------------------
 
@@ -148,6 +176,10 @@ class BareEditor:
         document = {"uri": uri, "version": self._versions[uri]}
         change = {"textDocument": document, "contentChanges": [{"range": place, "text": text}]}
         self.notify("textDocument/didChange", change)
+
+    def ask(self, method: str, uri: str, **params: Any) -> Any:
+        """A request about a whole document."""
+        return self.request(f"textDocument/{method}", {"textDocument": {"uri": uri}, **params})
 
     def run_cell(self, uri: str, line: int) -> str:
         """Run the cell at a line; returns its execution."""

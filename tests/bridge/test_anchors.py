@@ -7,8 +7,9 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lsp_bridge.anchors import Anchor, Anchors, Ran, match
+from lsp_bridge.anchors import Anchor, Anchors, Ran
 from lsp_bridge.documents import Document
+from lsp_bridge.matching import match
 from lsp_bridge.structures import ContentChange, Position, Range
 from zmqkernel.protocol.cells import split
 
@@ -135,8 +136,39 @@ def test_an_older_text_of_a_cell_that_ran_again_is_out_of_date_and_not_unmatched
     assert matched(TEXT, ran("new", "b = 2", 4, "b"), ran("old", "b = 1", 4, "b")) == ({"new": 3}, ["old"], [])
 
 
-def test_a_selection_is_found_where_it_stood_and_nowhere_else() -> None:
+def test_a_selection_is_found_where_it_stood_or_where_its_lines_are_the_only_ones() -> None:
     text = "# %%\nx = 1\ny = 2\nz = 3\n"
     assert matched(text, ran("s", "y = 2", 2))[0] == {"s": 2}
-    assert matched(text, ran("s", "y = 2", 1)) == ({}, [], ["s"])
+    assert matched(text, ran("s", "y = 2", 1))[0] == {"s": 2}
+    assert matched(text + "y = 2\n", ran("s", "y = 2", 1)) == ({}, [], ["s"])
     assert matched(text.replace("y = 2", "y = 20"), ran("s", "y = 2", 2)) == ({}, [], ["s"])
+    part = Ran("s", "2", 2, "", 4)
+    assert matched(text, part)[0] == {"s": 2}
+    assert matched("\n" + text, part) == ({}, [], ["s"])
+    assert matched("\n" + text, part, ran("1", "x = 1\ny = 2\nz = 3", 1, "c"))[0] == {"1": 1, "s": 3}
+
+
+def test_a_selection_stays_inside_its_cell_though_another_cell_has_only_that_line() -> None:
+    text = "# %%\ndf\n# %%\nx = 1\ndf\n"
+    assert matched(text, ran("s", "df", 4), ran("c", "x = 1\ndf", 3, "t"))[0] == {"s": 4, "c": 2}
+
+
+def test_an_id_in_the_marker_holds_though_the_code_has_changed() -> None:
+    text = '# %% id="one"\nb = 20\n# %%\nc = 3\n'
+    assert matched(text, ran("x", "b = 2", 9, "one"))[0] == {"x": 0}
+    copied = text + '# %% id="one"\nb = 2\n'
+    assert matched(copied, ran("x", "b = 2", 9, "one"))[0] == {"x": 4}
+    assert matched(copied.replace("b = 2\n", "b = 3\n"), ran("x", "b = 2", 9, "one")) == ({}, [], ["x"])
+
+
+def test_a_formatted_cell_and_one_with_a_changed_line_are_found_by_a_diff() -> None:
+    text = "# %%\na = 1\n# %%\nf(x, 'y')\n# %%\nc = 3\n"
+    formatted = text.replace("f(x, 'y')", 'f(\n    x,\n    "y",  # y\n)')
+    assert matched(formatted, ran("x", "f(x, 'y')", 3, "t"))[0] == {"x": 2}
+    lines = "".join(f"line_{number} = {number}\n" for number in range(9))
+    was = Ran("x", lines.rstrip("\n"), 3, "t")
+    around = (ran("1", "a = 1", 1, "u"), ran("3", "c = 3", 13, "v"))
+    now = "# %%\na = 1\n# %%\n" + lines.replace("= 5", "= 50") + "# %%\nc = 3\n"
+    assert matched(now, *around, was)[0] == {"1": 0, "x": 2, "3": 12}
+    elsewhere = "# %%\n" + lines.replace("= 5", "= 50") + "# %%\na = 1\n# %%\nc = 3\n"
+    assert matched(elsewhere, *around, was)[2] == ["x"]

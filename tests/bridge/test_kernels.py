@@ -52,8 +52,8 @@ def test_outputs_of_a_kernel_that_died_are_told_as_such_and_still_are_for_who_op
     pid = kernel_pid(bare, first)
     assert bare.finished(first)["earlierKernel"] is False
     plain_uri = plain.open(script)
-    where = {"textDocument": {"uri": plain_uri}, "position": {"line": 3, "character": 8}}
-    wait_until(lambda: plain.request("textDocument/hover", where) is not None, "hover of a module of the session")
+    where = {"textDocument": {"uri": plain_uri}, "position": {"line": FIRST, "character": 2}}
+    wait_until(lambda: plain.request("textDocument/hover", where) is not None, "output of the first cell")
 
     os.kill(pid, signal.SIGKILL)
     told = bare.wait_for("zmqkernel/kernelRestarted")

@@ -121,7 +121,7 @@ def test_opening_a_file_starts_no_session(editor: Start, script: Path) -> None:
     uri = bare.open(script)
     where = {"textDocument": {"uri": uri}, "position": {"line": 1, "character": 2}}
     assert bare.request("textDocument/hover", where) is None
-    assert bare.request("textDocument/completion", where) is None
+    assert not (bare.request("textDocument/completion", where) or {}).get("items")
     assert discovery.sessions() == []
 
 

@@ -175,6 +175,23 @@ def test_run_and_advance_goes_to_the_next_cell_and_stays_at_the_last(neovim: Sta
     assert set(vim.outputs()) == {SETUP + 1, VALUE + 1, SLOW + 1}
 
 
+def test_other_pieces_run_and_so_does_a_code_action(neovim: Start, project: Path) -> None:
+    path = project / "pieces.py"
+    path.write_text("# %%\nx = 1\n# %%\nif x:\n    'é' + str(\n        x)\n# %%\nx + 1\n")
+    vim = neovim()
+    vim.edit(path)
+    vim.nvim.command("ZmqRun all")
+    vim.shows(8, "[3] ok", "2")
+    vim.nvim.current.window.cursor = (5, 11)
+    vim.nvim.command("ZmqRun expression")
+    vim.shows(6, "[4] ok", "'é1'")
+    run = "vim.lsp.buf.code_action({ apply = true, filter = function(one) return one.title == 'Run cells above' end })"
+    vim.nvim.exec_lua(run)
+    vim.shows(2, "[5] ok")
+    vim.nvim.command("normal! gg0jA0")
+    vim.shows(2, "[5] ok", "(stale)")
+
+
 def test_what_runs_is_the_text_as_it_is_at_that_moment(neovim: Start, project: Path) -> None:
     path = project / "fresh.py"
     path.write_text("# %%\nprint('old')\n# %%\nprint('last')\n")

@@ -64,7 +64,11 @@ def test_in_unfinished_code_every_marker_counts() -> None:
         ("# %% [raw]", "", "raw"),
         ('# %% Plot tags=["x"]', "Plot", "code"),
         ("# %% a [draft] list", "a [draft] list", "code"),
-        ("# %% x = 3", "x = 3", "code"),
+        ("# %% x = 3", "", "code"),
+        ("# %% a left = right", "a", "code"),
+        ('#%% Plot [markdown] id="a" tags=["x", "y=1"]', "Plot", "markdown"),
+        ('# %% only in the script active="py"', "only in the script", "raw"),
+        ("# %% {braces} in a title", "", "code"),
     ],
 )
 def test_title_and_kind(head: str, title: str, kind: str) -> None:
@@ -87,13 +91,37 @@ def test_only_real_line_ends_count() -> None:
 
 
 def test_commented_magics_are_run() -> None:
-    source = "# %matplotlib inline\n#%time x\n# !ls\n# y = !ls\n# just %d words\n  # %no\ns = '''\n# %in_text\n'''"
+    source = "# %matplotlib inline\n#%time x\n# !ls\n# y = !ls\n# just %d words\n  # %yes\ns = '''\n# %in_text\n'''"
     (cell,) = split(f"# %%\n{source}")
     assert cell.source == source
-    assert cell.code == (
-        "%matplotlib inline\n%time x\n!ls\ny = !ls\n# just %d words\n  # %no\ns = '''\n# %in_text\n'''"
-    )
+    assert cell.code == ("%matplotlib inline\n%time x\n!ls\ny = !ls\n# just %d words\n  %yes\ns = '''\n# %in_text\n'''")
     assert split("# %%\n# %%time\nf()")[0].code == "%%time\nf()"
+
+
+def test_a_command_goes_on_after_a_backslash_and_a_comment_that_begins_like_one_stays() -> None:
+    assert split("# !ls \\\\\n#   -l\n# -a")[0].code == "!ls \\\\\n  -l\n# -a"
+    for comment in ("# rm the old files", "# cd", "# %time x # noescape", "# 3 % a"):
+        assert split(comment)[0].code == comment
+
+
+def test_depth() -> None:
+    assert [(c.title, c.depth) for c in split("# %% a\n# %%% b\n# %%%% c\n# %%%\n")] == [
+        ("a", 0),
+        ("b", 1),
+        ("c", 2),
+        ("", 1),
+    ]
+
+
+def test_markers_in_a_fenced_block_of_a_text_cell_are_text() -> None:
+    text = "# %% [markdown]\n# ```mermaid\n# %% x\n# ```\n# %% y\n# ```\n# %% z"
+    assert [(c.start_line, c.title) for c in split(text)] == [(0, ""), (4, "y"), (6, "z")]
+    assert len(split("# %% [markdown]\n# ``` never closed\n# %% x\n")) == 2
+
+
+def test_a_cell_for_the_notebook_only_is_run_without_its_comments() -> None:
+    (cell,) = split('# %% tags=["active-ipynb"]\n# import x\n# x.f()\n')
+    assert (cell.kind, cell.code) == ("code", "import x\nx.f()")
 
 
 def test_a_cell_in_another_language() -> None:

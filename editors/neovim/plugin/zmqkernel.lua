@@ -22,6 +22,7 @@ local create = vim.api.nvim_create_user_command
 create("ZmqRunCell", call("run_cell"), { desc = "Run the cell under the cursor" })
 create("ZmqRunCellAndAdvance", call("run_cell_and_advance"), { desc = "Run the cell, go to the next" })
 create("ZmqRunSelection", call("run_lines"), { range = true, desc = "Run these lines" })
+create("ZmqRun", call("run"), { nargs = 1, complete = call("complete_run"), desc = "Run cells, the line, the expression" })
 create("ZmqInterrupt", call("interrupt"), { desc = "Interrupt the running cell" })
 create("ZmqOpenImage", call("open_image"), { desc = "Open the images of the output below" })
 

@@ -27,6 +27,34 @@ local handlers = {
   end,
 }
 
+-- Lenses and code actions name commands of the bridge: the client runs them by itself.
+local commands = {}
+local runs = { "Cell", "CellAndAdvance", "Selection", "Line", "Expression", "Above", "ToHere", "Below", "All" }
+for _, name in ipairs(vim.list_extend(vim.tbl_map(function(run) return "run" .. run end, runs), { "interrupt", "queue" })) do
+  local id = "zmqkernel.server." .. name
+  commands[id] = function(chosen, ctx)
+    local client = vim.lsp.get_client_by_id(ctx.client_id)
+    if client then
+      client.request("workspace/executeCommand", { command = id, arguments = chosen.arguments }, function(err)
+        if err then
+          vim.notify("zmqkernel: " .. err.message, vim.log.levels.ERROR)
+        end
+      end, ctx.bufnr)
+    end
+  end
+end
+
+-- Other servers for the buffer know what can be known without a session, and the bridge leaves that to them.
+local function siblings(buf)
+  local names = {}
+  for _, client in ipairs(vim.lsp.get_clients({ bufnr = buf, _uninitialized = true })) do
+    if client.name ~= "zmqkernel" then
+      table.insert(names, client.name)
+    end
+  end
+  return names
+end
+
 function M.attach(buf)
   local name = vim.api.nvim_buf_get_name(buf)
   if name == "" or vim.bo[buf].buftype ~= "" then
@@ -36,8 +64,14 @@ function M.attach(buf)
     name = "zmqkernel",
     cmd = vim.g.zmqkernel_cmd or { "zmqkernel", "lsp" },
     root_dir = vim.fs.root(buf, { "pyproject.toml", ".git" }) or vim.fs.dirname(name),
-    init_options = { zmqkernel = vim.empty_dict() },
+    init_options = { zmqkernel = {
+      protocol = 1,
+      siblings = vim.g.zmqkernel_siblings or siblings(buf),
+      -- What the outputs under the code say already is not said a second time.
+      features = vim.tbl_extend("force", { hints = false, progress = false }, vim.g.zmqkernel_features or {}),
+    } },
     handlers = handlers,
+    commands = commands,
   }, { bufnr = buf })
 end
 
@@ -114,6 +148,26 @@ function M.open_image()
   for _, path in ipairs(paths) do
     vim.ui.open(path)
   end
+end
+
+-- :ZmqRun above|here|below|all|line|expression
+local others = { above = "runAbove", here = "runToHere", below = "runBelow", all = "runAll" }
+others.line, others.expression = "runLine", "runExpression"
+
+function M.run(what)
+  local argument = here()
+  local column = vim.api.nvim_win_get_cursor(0)[2]
+  local client = vim.lsp.get_clients({ bufnr = 0, name = "zmqkernel" })[1]
+  local text = vim.api.nvim_get_current_line()
+  if client and client.offset_encoding == "utf-16" then
+    _, column = vim.str_utfindex(text, column)
+  end
+  argument.position.character = column
+  command(others[what.args], argument)
+end
+
+function M.complete_run(lead)
+  return vim.tbl_filter(function(name) return vim.startswith(name, lead) end, vim.fn.sort(vim.tbl_keys(others)))
 end
 
 -- Whole lines, as every Ex command with a range has them.

@@ -78,6 +78,9 @@ local function status_of(execution)
   if duration ~= "" then
     table.insert(words, duration)
   end
+  if execution.stale then
+    table.insert(words, "(stale)")
+  end
   if execution.earlierKernel then
     table.insert(words, "(earlier kernel)")
   end
