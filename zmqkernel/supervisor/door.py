@@ -37,6 +37,8 @@ BACKLOG = 4 * 1024 * 1024
 BATCH = 200
 LARGEST = 128 * 1024 * 1024
 """Bytes of a client's message, beyond which it is refused."""
+LARGE_TEXT = 16 * 1024
+"""Bytes of a stream message that need no company."""
 COMES_BACK = 5.0
 """Seconds for which the answer to something journaled waits for a plain client that is not connected: after the death of a
 supervisor it may take a moment to find the next one."""
@@ -128,7 +130,7 @@ class Door:
         if not self.has_subscribers:
             return
         piece = Piece(message, detail, after)
-        if message.msg_type == "stream":
+        if message.msg_type == "stream" and len(message.content_json) < LARGE_TEXT:
             self._publish(self._pieces.add(piece))
         else:
             self._publish(self._pieces.take())
