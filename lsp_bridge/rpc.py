@@ -2,12 +2,12 @@
 
 Ours and not pygls': importing pygls and lsprotocol was 0.4 of the bridge's 0.6 s of processor time at its start, more than
 everything else together, and what was left of it after the traps that were measured there (params structured at every
-depth, a blocking writer on the loop, handlers that cannot be cancelled, an exit that joins threads) was a dispatch table.
+depth, a blocking writer on the loop, an exit that joins threads) was a dispatch table.
 
 * Params stay plain JSON: a nested ``jsonrpc`` key is data.
 * One thread reads and one writes: an editor that stops reading stops nothing here.
-* Only coroutines are handlers, and each request is a task: its end, whatever it is, is the one answer that is sent. Whatever has
-  been read is looked at before any of it starts, so a request that is cancelled already never begins.
+* Only coroutines are handlers, and each request is a task: its end, whatever it is, is the one answer that is sent. What the
+  editor has said is heard before any of it starts, so a request that is cancelled already never begins.
 * ``exit`` or the end of standard input ends the process within EXIT_SECONDS, whatever hangs.
 """
 
@@ -30,19 +30,10 @@ import msgspec
 
 from zmqkernel.protocol.errors import RemoteProtocolError
 
+from . import errors
 from .capabilities import PROVIDERS, RESOLVERS, encoding_of
 from .documents import Encoding
-from .errors import (
-    CANCELLED,
-    INTERNAL,
-    INVALID_PARAMS,
-    INVALID_REQUEST,
-    NOT_INITIALIZED,
-    PARSE_ERROR,
-    UNKNOWN_METHOD,
-    RpcError,
-    bounded,
-)
+from .errors import RpcError, bounded
 from .frames import Ear, Writer, read_frame
 
 Json = dict[str, Any]
@@ -148,7 +139,7 @@ class Rpc:
     @property
     def congested(self) -> bool:
         """Is the editor slow in reading just now?"""
-        return self._output is not None and self._output.congested
+        return bool(self._output and self._output.congested)
 
     # --- what the editor is ------------------------------------------------------------------------------------------
 
@@ -210,6 +201,9 @@ class Rpc:
         reader = threading.Thread(target=self._read, args=(source, loop, ended), name="reader", daemon=True)
         reader.start()
         await ended.wait()
+        for task in list(self._tasks.values()):
+            task.cancel()  # each gets its answer, also now
+        await asyncio.sleep(0.01)
         for close in self._closing:
             with contextlib.suppress(
                 Exception
@@ -223,10 +217,10 @@ class Rpc:
             try:
                 data: Any = json.loads(body)
             except ValueError as error:
-                self._refuse(None, PARSE_ERROR, f"not JSON: {error}")
+                self._refuse(None, errors.PARSE_ERROR, f"not JSON: {error}")
                 continue
             if not isinstance(data, dict):
-                self._refuse(None, INVALID_REQUEST, "not an object")
+                self._refuse(None, errors.INVALID_REQUEST, "not an object")
                 continue
             message = cast(Json, data)
             if message.get("method") == "exit":
@@ -281,14 +275,16 @@ class Rpc:
     def _problem(self, method: str, params: Any) -> tuple[int, str] | None:
         """Why a request cannot be taken: code and text."""
         if self._state == "new" and method != "initialize":
-            return NOT_INITIALIZED, f"{method} before initialize"
+            return errors.NOT_INITIALIZED, f"{method} before initialize"
         if self._state == "shutdown":
-            return INVALID_REQUEST, f"{method} after shutdown"
+            return errors.INVALID_REQUEST, f"{method} after shutdown"
         if method in ("initialize", "shutdown"):
-            return (INVALID_REQUEST, "initialize a second time") if method == "initialize" and self.client else None
+            return (
+                (errors.INVALID_REQUEST, "initialize a second time") if method == "initialize" and self.client else None
+            )
         if method not in self._handlers:
-            return UNKNOWN_METHOD, f"{method} is not answered here"
-        return None if isinstance(params, dict) else (INVALID_PARAMS, f"{method}: params are no object")
+            return errors.UNKNOWN_METHOD, f"{method} is not answered here"
+        return None if isinstance(params, dict) else (errors.INVALID_PARAMS, f"{method}: params are no object")
 
     def _notification(self, method: str, params: Any) -> None:
         if method == "$/cancelRequest":
@@ -307,7 +303,8 @@ class Rpc:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._turns.append(turn)
         if len(self._turns) == 1:
-            self._next_turn(asyncio.get_running_loop().time())
+            # Never at once: the one before may have its turn and not have run yet.
+            asyncio.get_running_loop().call_soon(self._next_turn, asyncio.get_running_loop().time())
         await turn
         return await bounded(method, handler, params)
 
@@ -331,9 +328,9 @@ class Rpc:
             del self._tasks[_key(number)]
         error = None if task.cancelled() else task.exception()
         if task.cancelled():
-            self._refuse(number, CANCELLED, "cancelled", quiet=True)
+            self._refuse(number, errors.CANCELLED, "cancelled", quiet=True)
         elif error:
-            self._refuse(number, error.code if isinstance(error, RpcError) else INTERNAL, str(error))
+            self._refuse(number, error.code if isinstance(error, RpcError) else errors.INTERNAL, str(error))
         else:
             self._reply(number, task.result())
 
@@ -341,7 +338,7 @@ class Rpc:
         try:
             self._send({"jsonrpc": "2.0", "id": number, "result": result})
         except (TypeError, ValueError, msgspec.MsgspecError) as error:  # no JSON: a bug, still answered
-            self._refuse(number, INTERNAL, f"the result cannot be sent: {error}")
+            self._refuse(number, errors.INTERNAL, f"the result cannot be sent: {error}")
 
     def _refuse(self, number: Any, code: int, text: str, *, quiet: bool = False) -> None:
         if not quiet:

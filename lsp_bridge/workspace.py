@@ -11,7 +11,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import unquote, urlsplit
+
+from pygls.uris import to_fs_path  # the cheap part of pygls: see rpc.py for the rest
 
 from zmqkernel.client import REWIND, AsyncClient, AsyncFollowing
 from zmqkernel.protocol.errors import NoSuchSession, RemoteProtocolError, ZmqKernelError
@@ -295,8 +296,8 @@ async def soon(answer: Awaitable[T], seconds: float) -> T | None:
 
 def real_path(uri: str) -> str:
     """The path that a file's uri means, links resolved, so that two names of a document are one; empty for other uris."""
-    parts = urlsplit(uri)
-    return os.path.realpath(unquote(parts.path)) if parts.scheme == "file" else ""
+    path = to_fs_path(uri)  # None for what is no file's uri
+    return os.path.realpath(path) if path else ""
 
 
 async def _logged(work: Coroutine[Any, Any, Any]) -> None:

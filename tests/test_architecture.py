@@ -41,9 +41,8 @@ OWNERS = {
     "IPython": {"zmqkernel/kernel/shell.py", "zmqkernel/kernel/display.py", "zmqkernel/kernel/stdin.py"},
     "comm": {"zmqkernel/kernel/comms.py", "zmqkernel/kernel/handlers.py"},
     "jedi": {"lsp_bridge/static"},
-    "lsprotocol": {"lsp_bridge/rpc.py"},
     "msgspec": {"zmqkernel", "lsp_bridge"},
-    "pygls": {"lsp_bridge/rpc.py"},
+    "pygls": {"lsp_bridge/workspace.py"},
     "traitlets": {"zmqkernel/kernel/shell.py", "zmqkernel/kernel/profile.py"},
     "typer": {"zmqkernel/cli/app.py", "zmqkernel/cli/parameters.py"},
     "zmq": {

@@ -86,7 +86,8 @@ def test_the_life_cycle_is_kept(project: Path, home: Path) -> None:
     ]
     replies, code = _talk(project, messages)
     codes = {reply["id"]: reply.get("error", {}).get("code", 0) for reply in replies}
-    assert codes == {1: -32002, 2: 0, 3: -32600, 4: -32601, 5: -32602, "six": 0, 7: -32600}
+    assert codes.pop(5) in (-32602, -32800)  # the exit may come before it begins
+    assert codes == {1: -32002, 2: 0, 3: -32600, 4: -32601, "six": 0, 7: -32600}
     assert code == 0
 
 
@@ -168,3 +169,16 @@ def test_all_is_answered_while_the_kernel_is_stopped_killed_and_restarted(asker:
                 bare.reply(one)
             except ReplyError as error:
                 assert str(error) == "cancelled"
+
+
+def test_each_question_is_about_the_text_as_it_was_when_it_was_asked(asker: Start, script: Path) -> None:
+    bare = asker()
+    uri = bare.open(script)
+    asked: list[tuple[str, int]] = []
+    for number in range(200):
+        word = ("value", "impor", "print", "")[number % 4]
+        bare.type(uri, 4, word[:-1])
+        asked.append((word, bare.begin("textDocument/completion", bare.at(uri))))
+    for word, number in asked:
+        labels = {item["label"] for item in bare.reply(number)["items"]}
+        assert {"value": "value", "impor": "import", "print": "print", "": "value"}[word] in labels
