@@ -199,3 +199,20 @@ def test_a_disk_that_is_full(project: Path) -> None:
     assert lines[:1] == ["ok"], done.stderr
     assert "full" in "".join(lines[1:2]), done.stderr
     assert lines[2:] == ["True ok"], done.stderr
+
+
+def test_looking_at_a_session_leaves_no_trace_in_it(session: Session) -> None:
+    with Client.connect(session) as client:
+        client.execute("1").wait(20)
+        client.shutdown()
+    wait_for(lambda: not session.sockets.exists())
+    before = session.settings_file.read_bytes()
+    for _ in range(2):
+        start(session, with_kernel=False)
+        with Client.connect(session, start=False) as reader:
+            events = [r.msg_type for r in reader.follow(until_end=True) if r.kind == "event"]
+            assert events[-1] == "close"
+            assert not reader.info().unclean
+            reader.shutdown()
+        wait_for(lambda: not session.sockets.exists())
+        assert session.settings_file.read_bytes() == before

@@ -322,6 +322,11 @@ def _lock(session: Session) -> tuple[bool, bool]:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True, ready
+    except OSError:
+        return (
+            False,
+            False,
+        )  # a directory where the lock should be: nobody holds that, and whoever starts says what is wrong
     finally:
         os.close(descriptor)
     return False, False

@@ -100,11 +100,11 @@ def duration(seconds: float) -> str:
 
 
 def _path(state: SessionState) -> str:
-    notes = ["ended without a shutdown"] if state.unclean else []
+    notes = ["its last end was no shutdown"] if state.unclean else []
     notes += [f"{cells(len(state.held))} kept"] if state.held else []
     notes += [state.trouble] if state.trouble else []
     return state.path + (f"  ({'; '.join(notes)})" if notes else "")
 
 
 def _ended(state: SessionState) -> str:
-    return ", ended without a shutdown" if state.unclean else ""
+    return " (its last end was no shutdown)" if state.unclean else ""

@@ -95,13 +95,11 @@ def restart(target: str | None, config: Config) -> SessionState:
 def resume(target: str | None, config: Config, *, drop: bool) -> dict[str, str]:
     """Run the cells that were kept when a kernel died, or forget them: their old msg_ids and the new ones.
 
-    A session that does not run is started, one without a kernel gets one: there is something to run.
+    A session that does not run is started, one without a kernel gets one, but only when there is something to run.
     """
-    if drop:
-        with open_journal(target, config) as client:
+    with open_journal(target, config) as client:
+        if drop or not client.info().held:
             return client.resume(drop=True).executions
-    if not (target and discovery.is_connection_file(target)):
-        discovery.find(target)  # a session that never was has kept nothing
     with open_client(target, config) as client:
         return client.resume().executions
 

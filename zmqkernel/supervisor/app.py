@@ -23,6 +23,7 @@ from .doors import Doors, Served
 from .guard import guard, key_of, publish_connection_file
 from .journal import Journal
 from .lifeline import Kernel
+from .link_dir import remains
 from .lock import Lock
 from .log import log
 from .memory import frugal
@@ -73,7 +74,8 @@ class Supervisor:
         publish_connection_file(session, self._info)
         recall = Recall()
         self._journal = Journal(session.directory, recall.see, first_record=self._note_state)
-        record.begin_epoch(self._journal.last)
+        self._only_reads = not kernel.wanted and not recall.pending and not remains(session.directory)
+        record.begin_epoch(self._journal.last, self._only_reads)
         epochs = Epochs(record.epoch, {int(epoch): end for epoch, end in record.epoch_ends.items()})
         recall.fill(lambda seq: read_one(self._journal, seq))
         self._relay = Relay(self._doors, self._journal, epochs, recall)
@@ -225,9 +227,10 @@ class Supervisor:
             record.adopted += 1
             record.unclean = False  # nothing is lost: the kernel kept what it said
         content = {"epoch": record.epoch, "unclean": record.unclean, "name": record.name, "path": record.project}
-        self._relay.event("open", content)
+        if not self._only_reads:  # looking at a session leaves no trace in it
+            self._relay.event("open", content)
         for damage in self._journal.damage:
-            # A supervisor that is killed while it writes leaves a torn end as well: that was shown to nobody, and is written again.
+            # A supervisor that is killed while it writes leaves one as well: that was shown to nobody, and is written again.
             if damage.torn and record.rebooted:
                 self._relay.event("gap", {"reason": "damage", "bytes": damage.end - damage.start})
         self._say_lost()
@@ -249,9 +252,13 @@ class Supervisor:
             self._relay.event("gap", {"reason": "damage", "from": lost.first, "to": lost.last})
 
     def _save(self, closed: bool = False) -> None:
+        if self._only_reads and not self._kernel.wanted:
+            return
         self._record.kernel_pid = self._kernel.pid
         self._record.wanted = self._kernel.wanted
         self._record.closed = closed or (self._record.closed and not self._kernel.wanted)
+        if closed:
+            self._record.unclean = False
         self._record.seq = self._journal.last
         try:
             self._record.save(self._session)

@@ -7,10 +7,10 @@ import os
 from pathlib import Path
 
 from ..paths import Session, private_dir, remove_tree, socket_root
-from .lifeline import Kernel, KernelSettings
+from .lifeline import Kernel
 from .lock import Lock
 from .log import log
-from .process import check_python
+from .process import KernelSettings, check_python
 from .record import SessionRecord
 
 READY_SECONDS = 20.0

@@ -14,7 +14,7 @@ from ..protocol.errors import RemoteProtocolError, ZmqKernelError
 from ..protocol.layout import connection_text
 from .link_dir import generation_of, prefix_of, prepare, put_aside
 from .log import log
-from .process import OWN, Death, KernelProcess, adopt, end_orphan, own_argv, spec_argv
+from .process import OWN, Death, KernelProcess, KernelSettings, adopt, end_orphan, own_argv, spec_argv
 
 if TYPE_CHECKING:
     from .link import RingLink, SocketLink
@@ -23,16 +23,11 @@ if TYPE_CHECKING:
 
 POLITE = 3.0
 """Seconds that a kernel has to end after a shutdown_request, and again after SIGTERM."""
+LOST = 4.0
+"""Seconds after which a new kernel that has no sockets is taken to have lost them: it binds before all else."""
 HEALTHY = 20.0
 """A kernel that lived this long, in seconds, starts the back-off anew when it dies."""
 BACKOFF = (0.0, 0.5, 2.0, 5.0, 15.0)
-
-
-class KernelSettings:
-    """How the kernels of this session are started."""
-
-    def __init__(self, python: str, kernel: str, cwd: str, restart: bool) -> None:
-        self.python, self.kernel, self.cwd, self.restart = python, kernel, cwd, restart
 
 
 class Kernel:
@@ -310,9 +305,13 @@ class Kernel:
         if self._process is None or self._link is None:
             return
         self._process.look()
-        prefix = prefix_of(self._text)
-        if self._settings.kernel == OWN and self._was_ready and not os.path.exists(f"{prefix}-4"):
+        if self._settings.kernel != OWN or os.path.exists(f"{prefix_of(self._text)}-4"):
+            return
+        if self._was_ready:
             self._ask("rebind_request", {}, _ignore)
+        elif time.monotonic() - self._started > LOST:
+            log("the sockets of a new kernel were removed before it could be reached: it is replaced")
+            self._process.kill()
 
     def abandon(self) -> None:
         """The supervisor cannot start: leave no kernel behind that it has started. One that was taken over waits for the next."""

@@ -1,8 +1,8 @@
 """Stream text for plain subscribers: pieces that follow one another at once leave as one message.
 
 The kernel's text is read as soon as the first line is there, so a loop that prints ten lines would be two or three messages,
-and as many outputs in the notebook that nbclient writes. So the first text of a cell waits a moment; what comes later does not. ipykernel waits for 200 ms; here the next message of another kind
-(the end of the cell, if nothing else) lets the text go at once.
+and as many outputs in the notebook that nbclient writes. So the first text of a cell waits a moment; what comes later does
+not. (ipykernel waits for 200 ms.) The next message of another kind, the end of the cell if nothing else, lets it go at once.
 """
 
 from __future__ import annotations

@@ -20,6 +20,13 @@ OWN = "zmqkernel"
 _WHOLE_GROUP = 4  # PIDFD_SIGNAL_PROCESS_GROUP of linux/pidfd.h
 
 
+class KernelSettings:
+    """How the kernels of this session are started."""
+
+    def __init__(self, python: str, kernel: str, cwd: str, restart: bool) -> None:
+        self.python, self.kernel, self.cwd, self.restart = python, kernel, cwd, restart
+
+
 class KernelProcess:
     """One kernel process, leader of its own process group and session."""
 

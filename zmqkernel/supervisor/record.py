@@ -13,7 +13,6 @@ from pathlib import Path
 from ..paths import Session, write_private
 from ..protocol.errors import JournalDamaged, ZmqKernelError
 
-
 TRANSIENT = ("crashed", "rebooted")
 
 
@@ -100,10 +99,10 @@ class SessionRecord:
         for key in self.__dict__.keys() & fields.keys() - {"connection_file", *TRANSIENT}:
             setattr(self, key, fields[key])
 
-    def begin_epoch(self, last: int) -> None:
+    def begin_epoch(self, last: int, only_read: bool) -> None:
         """The journal ended at record ``last`` when it was opened. After a crash, and when it had more once, an epoch begins:
-        then numbers may come again, and who has seen the lost ones is told."""
-        if self.crashed or last < self.seq:
+        then numbers may come again, and who has seen the lost ones is told. Not for who only reads what is there."""
+        if (self.crashed and not only_read) or last < self.seq:
             self.epoch_ends[str(self.epoch)] = last
             self.epoch += 1
 
