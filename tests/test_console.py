@@ -90,6 +90,22 @@ def test_a_prompt(attach: Attach) -> None:
         assert client.info().state == "idle"
 
 
+def test_a_question_that_somebody_else_answers_closes(attach: Attach, other: Client) -> None:
+    child = attach()
+    child.expect(PROMPT)
+    for question in ("input('who? ')", "__import__('getpass').getpass('who? ')"):
+        child.sendline(f"name = {question}; print('it is', name)")
+        child.expect(r"\r\nwho\? ")
+        child.send("half an ans")  # begun here, and never sent
+        waits = other.info().input
+        assert waits is not None
+        other.answer(waits.request, "Bob")
+        child.expect("answered elsewhere")
+        child.expect("it is Bob")
+        child.expect(PROMPT)
+        run(child, "6 * 7", re.escape("42"))
+
+
 def test_ctrl_c_interrupts_what_this_terminal_runs(attach: Attach) -> None:
     child = attach()
     child.expect(PROMPT)

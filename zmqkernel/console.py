@@ -322,9 +322,12 @@ class Prompt:
                     raise Detached(f"the cell of {self._watcher.sender(running)} goes on")
                 self._answer_pending()
                 if interrupts.take():
-                    if not confirm(f"this is a cell of {self._watcher.sender(running)}; interrupt it?"):
+                    question = f"this is a cell of {self._watcher.sender(running)}; interrupt it?"
+                    agreed = confirm(self._client, running, question)
+                    if agreed is False:
                         return
-                    self._client.interrupt()
+                    if agreed:
+                        self._client.interrupt()
 
     def _wait_for_kernel(self, before: int) -> None:
         """Until the watcher has told of the new kernel, so that the prompt counts from 1; a dead session gets none."""

@@ -13,7 +13,7 @@ from ..protocol.errors import KernelDied, Unreachable, ZmqKernelError
 F = TypeVar("F", bound=Callable[..., Any])
 
 EXIT_CODES = """Exit codes: 0 done; 1 it failed, or the code raised; 2 wrong usage; 3 there is no such session, or nobody answers;
-4 the kernel died; 130 left with Ctrl-C (the code goes on)."""
+4 the kernel died; 130 left while it ran: the code goes on."""
 
 
 def reported(command: F) -> F:
@@ -30,7 +30,7 @@ def reported(command: F) -> F:
                 print(f"hint: {error.hint}", file=sys.stderr)
             raise SystemExit(_code_of(error)) from None
         except Left as left:
-            print(f"{left or 'the code goes on'}; see it: zmqkernel attach", file=sys.stderr)
+            print(f"{str(left) or 'the code goes on'}; see it: zmqkernel attach", file=sys.stderr)
             raise SystemExit(130) from None
 
     return run  # pyright: ignore[reportReturnType]  functools.wraps keeps the signature

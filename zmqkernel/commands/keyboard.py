@@ -8,7 +8,7 @@ import select
 import signal
 import sys
 import termios
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -61,6 +61,10 @@ class Keyboard:
         return kept.rstrip("\n")
 
 
+LOOK_SECONDS = 0.25
+"""How often a question looks whether it is still open."""
+
+
 @contextmanager
 def asking() -> Iterator[None]:
     """For a question in between: the terminal gathers lines and shows them, and Ctrl-C raises KeyboardInterrupt, for
@@ -75,6 +79,34 @@ def asking() -> Iterator[None]:
         if mode is not None:
             termios.tcsetattr(STDIN, termios.TCSADRAIN, mode)
         signal.signal(signal.SIGINT, before)
+
+
+def ask(question: str, is_open: Callable[[], bool], *, hidden: bool = False) -> str | None:
+    """A line that is typed at the terminal; None when nobody needs it any more: ``is_open`` is asked a few times a second.
+
+    ``hidden``: it is not shown. Raises EOFError for Ctrl-D, KeyboardInterrupt for Ctrl-C.
+    """
+    with asking():
+        if hidden:
+            mode = termios.tcgetattr(STDIN)
+            termios.tcsetattr(STDIN, termios.TCSADRAIN, [*mode[:3], mode[3] & ~termios.ECHO, *mode[4:]])
+        print(question, end="", flush=True)
+        try:
+            while True:
+                if select.select([STDIN], [], [], LOOK_SECONDS)[0]:
+                    return _line(os.read(STDIN, 65536))
+                if not is_open():
+                    termios.tcflush(STDIN, termios.TCIFLUSH)  # what was begun as the answer is no code
+                    return None
+        finally:
+            if hidden:
+                print()
+
+
+def _line(data: bytes) -> str:
+    if not data:
+        raise EOFError
+    return data.decode(errors="replace").partition("\n")[0]
 
 
 def _set(mode: list[Any], *, lines: bool) -> None:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from ..client.blocking import Client, Execution
 from ..protocol.cells import Cell, split, split_notebook
-from ..protocol.errors import Unreachable, ZmqKernelError
+from ..protocol.errors import ReplyTimeout, Unreachable, ZmqKernelError
 from ..protocol.journal import Record
-from ..protocol.messages import ExecuteReply, Origin
+from ..protocol.messages import ExecuteReply, Origin, SessionInfoReply
 from . import listing
-from .keyboard import Keyboard, asking
+from .keyboard import Keyboard, ask
 from .render import Renderer
 from .story import sender_of
 
@@ -183,43 +183,57 @@ def _interrupt(client: Client, execution: Execution, *, again: bool) -> bool:
     """Interrupt our own cell; when another's runs before it, or ours did not obey, ask first. False: wait no longer."""
     running = client.info().running
     if running not in ("", execution.msg_id):
-        if not confirm("another client's cell runs before yours; interrupt it?"):
-            return False
-    elif again and not confirm("it does not end; interrupt it once more (or leave it)?"):
-        return False
-    client.interrupt()
-    return True
+        agreed = confirm(client, running, "another client's cell runs before yours; interrupt it?")
+    else:
+        agreed = not again or confirm(client, running, "it does not end; interrupt it once more (or leave it)?")
+    if agreed:
+        client.interrupt()
+    return agreed is not False
 
 
-def confirm(question: str) -> bool:
-    """Ask the person at the terminal; without one the answer is no."""
+def confirm(client: Client, running: str, question: str) -> bool | None:
+    """Ask the person at the terminal about the running cell; without one the answer is no. None: it has ended meanwhile."""
     if not sys.stdin.isatty():
         return False
-    with asking():
-        try:
-            return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
-        except (EOFError, KeyboardInterrupt):
-            return False
+    try:
+        answer = ask(f"{question} [y/N] ", lambda: _holds(client, lambda info: info.running == running))
+    except (EOFError, KeyboardInterrupt):
+        return False
+    if answer is None:
+        print("(it has ended)")
+        return None
+    return answer.strip().lower() in ("y", "yes")
 
 
 def answer_input(client: Client, request: str, content: dict[str, Any], renderer: Renderer) -> None:
-    """Ask at the terminal what the code asked for, and hand it on. Ctrl-C interrupts the cell; Ctrl-D answers
-    nothing and raises Detached."""
+    """Ask at the terminal what the code asked for, and hand it on; somebody else may be faster. Ctrl-C interrupts the cell;
+    Ctrl-D answers nothing and raises Detached."""
     renderer.end()
-    ask = getpass.getpass if content.get("password") else input
+    waits = lambda: _holds(client, lambda info: info.input is not None and info.input.request == request)  # noqa: E731
     try:
-        with asking():
-            value = ask(str(content.get("prompt", "")))
+        value = ask(str(content.get("prompt", "")), waits, hidden=bool(content.get("password")))
     except KeyboardInterrupt:
         client.interrupt()
         return
     except EOFError:
         print()
         raise Detached("input() waits for an answer of any client") from None
+    if value is None:
+        print()
+        renderer.note("answered elsewhere, or no longer asked")
+        return
     try:
         client.answer(request, value)
     except ZmqKernelError as error:
         renderer.note(str(error))  # another client was faster
+
+
+def _holds(client: Client, condition: Callable[[SessionInfoReply], bool]) -> bool:
+    """Is this so of the session? While it cannot be asked, nothing has changed."""
+    try:
+        return condition(client.info())
+    except (ReplyTimeout, Unreachable):
+        return not client.ended
 
 
 def read_cells(path: Path) -> list[Cell]:
