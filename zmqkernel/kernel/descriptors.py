@@ -99,6 +99,8 @@ class Tail:
             pieces -= 1
             self.position += len(data)
             if self.position - self._punched >= PUNCH:
+                from ..paths import punch  # late: few cells write that much, and the kernel's start counts
+
                 punch(self.file, self._punched, self.position)
                 self._punched = self.position
             if text := self._decoder.decode(data):
@@ -126,19 +128,6 @@ def _seek_under_gil() -> Callable[[int, int, int], int]:
     seek = getattr(library, "lseek64", library.lseek)  # glibc's has 64 bits everywhere, others only have that
     seek.argtypes, seek.restype = (ctypes.c_int, ctypes.c_int64, ctypes.c_int), ctypes.c_int64
     return seek
-
-
-def punch(file: int, start: int, end: int) -> None:
-    """Give the blocks between two offsets back to the file system, where it can; the offsets stay as they are."""
-    import ctypes
-
-    keep_size, punch_hole = 1, 2
-    try:
-        fallocate = ctypes.CDLL(None).fallocate64
-    except AttributeError:
-        return  # no glibc on Linux: the file only grows
-    fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
-    fallocate(file, keep_size | punch_hole, start, end - start)
 
 
 def _open(directory: Path | None, number: int) -> int:
