@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from zmqkernel.kernel import descriptors
 from zmqkernel.kernel.descriptors import PIECE, PUNCH, Tail
+from zmqkernel.paths import punch
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": ""}  # set, it also unbuffers C's stdout
@@ -232,7 +232,7 @@ def test_a_file_system_without_holes_is_fine(tmp_path: Path, monkeypatch: pytest
     with open(tmp_path / "file", "w+b") as file:
         file.write(b"x" * 8192)
         file.flush()
-        descriptors.punch(file.fileno(), 0, 4096)
-        descriptors.punch(-1, 0, 4096)  # refused by the kernel
+        punch(file.fileno(), 0, 4096)
+        punch(-1, 0, 4096)  # refused by the kernel
         file.seek(4096)
         assert file.read() == b"x" * 4096
