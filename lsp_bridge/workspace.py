@@ -48,6 +48,8 @@ class Place:
         self.key = Path(path).as_uri() if path else ""
         self.link: Link | None = None
         self.found = asyncio.Event()
+        self.order = asyncio.Lock()
+        """Held while code of this document is submitted: what is run later comes later."""
         self.follow: asyncio.Task[None] | None = None
         self.followed: AsyncClient | None = None
         """Through which client ``follow`` reads."""
@@ -141,28 +143,36 @@ class Workspace:
         ]
         executions: list[str] = []
         try:
-            await place.found.wait()
-            if place.link is None:
-                raise NoSuchSession(
-                    f"a session in {Path(place.path).parent} needs a name",
-                    hint="Move the file into a project folder.",
-                )
-            async with place.link.order:
-                client = await self._connect(place, "kernel")
-                assert client is not None
-                while waiting:
-                    reserved, piece = waiting[0]
-                    origin = Origin(place.key, place.path, piece.at.line, piece.at.column, version, piece.cell)
-                    execution = client.execute(piece.code, origin=origin)
-                    execution.close()  # its outputs come with the document's
-                    view.begin(reserved, execution.msg_id, piece.code, self._rpc.sender, origin)
-                    del waiting[0]
-                    await execution.submitted()
-                    executions.append(execution.msg_id)
+            # In line already while the session is looked for: who comes just then must not get ahead of who waits.
+            async with place.order:
+                await place.found.wait()
+                if place.link is None:
+                    raise NoSuchSession(
+                        f"a session in {Path(place.path).parent} needs a name",
+                        hint="Move the file into a project folder.",
+                    )
+                async with place.link.order:
+                    await self._submit(place, view, version, waiting, executions)
         finally:
             for reserved, _ in waiting:
                 view.release(reserved)
         return executions
+
+    async def _submit(
+        self, place: Place, view: View, version: int, waiting: list[tuple[str, Piece]], executions: list[str]
+    ) -> None:
+        """Submit what waits, in order."""
+        client = await self._connect(place, "kernel")
+        assert client is not None
+        while waiting:
+            reserved, piece = waiting[0]
+            origin = Origin(place.key, place.path, piece.at.line, piece.at.column, version, piece.cell)
+            execution = client.execute(piece.code, origin=origin)
+            execution.close()  # its outputs come with the document's
+            view.begin(reserved, execution.msg_id, piece.code, self._rpc.sender, origin)
+            del waiting[0]
+            await execution.submitted()
+            executions.append(execution.msg_id)
 
     @property
     def views(self) -> list[View]:
