@@ -142,6 +142,22 @@ def test_a_state_record_stands_for_everything_before_it() -> None:
     assert heir.needed() == 1
 
 
+def test_a_pending_cell_whose_record_is_damaged_does_not_keep_the_session_from_starting() -> None:
+    relay, journal, _ = new()
+    lost = submit(relay, "1")
+    relay.executions.clear()
+    relay.executions[lost] = relay.remember(CLIENT.message("execute_request", {"code": "1"}, msg_id=lost), 1)
+    relay.note_state()
+    content = journal.records[-1].data
+    content["known"] = {}
+    recall = Recall()
+    recall._state(content)  # pyright: ignore[reportPrivateUsage]  as ``see`` does
+    recall.fill(lambda _: None)
+    heir, told, _ = new(recall, journal)
+    kernel_died(heir, Death(None, "", ""), expected=False, exact=True)
+    assert [r.execution for r in told.records if r.kind == "reply"] == [lost]
+
+
 def test_cells_that_waited_when_the_kernel_died_are_kept() -> None:
     relay, journal, _ = new()
     running, waiting, last = (submit(relay, code) for code in ("1", "2", "3"))

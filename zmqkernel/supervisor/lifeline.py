@@ -352,6 +352,7 @@ class Kernel:
             for source in self._link.pollable:
                 self._poller.unregister(source)
             self._relay.link = no_link
+            self._relay.internal.clear()  # a dead kernel answers nothing
             self._link.close()
         self._process.kill()  # what is left of its process group holds nothing of ours any more
         self._process.close()

@@ -52,6 +52,12 @@ def execution_of(message: Message, seq: int) -> Execution:
     return Execution(message.header_json, seq, sender, document, told, plain=not ours.sender)
 
 
+def _named(msg_id: str, seq: int) -> Execution:
+    """An execute_request of which only the name is known."""
+    header = encode({"msg_id": msg_id, "msg_type": "execute_request"})
+    return Execution(header, seq, "", "", encode(Ours(execution=msg_id)), plain=True)
+
+
 def remember(executions: OrderedDict[str, Execution], msg_id: str, execution: Execution) -> None:
     """Add the newest, forget the oldest beyond REMEMBERED."""
     executions[msg_id] = execution
@@ -105,10 +111,12 @@ class Recall:
 
     def fill(self, read: Callable[[int], Record | None]) -> None:
         """Read again, by number, the execute_requests of which only the name is known and that are still needed."""
-        for seq in [*self.pending.values(), *self.held.values()]:
+        for msg_id, seq in [*self.pending.items(), *self.held.items()]:
             record = read(seq)
             if record is not None and record.kind == "submit":
                 self._remember(record)
+            elif msg_id not in self.executions:
+                self.executions[msg_id] = _named(msg_id, seq)  # its record is damaged: it is answered all the same
 
     def _remember(self, record: Record) -> str:
         message = record.message()
@@ -121,8 +129,7 @@ class Recall:
         self.pending = OrderedDict(content["pending"])
         self.held = OrderedDict(content["held"])
         for msg_id, seq in content["known"].items():
-            header = encode({"msg_id": msg_id, "msg_type": "execute_request"})
-            self.executions[msg_id] = Execution(header, seq, "", "", encode(Ours(execution=msg_id)), plain=True)
+            self.executions[msg_id] = _named(msg_id, seq)
         self.input = msgspec.convert(content["input"], PendingInput | None)
         self.answered = tuple(content["answered"])
         self.running = content["running"]
